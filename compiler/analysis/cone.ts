@@ -1,0 +1,86 @@
+import type { Graph, Use } from '../onnx/graph.js';
+import type { Node, ValueName } from '../onnx/node.js';
+import { constantIntegers, weightOf } from './constants.js';
+
+/** What lies downstream of a value up to the next weight multiplications. */
+export interface Downstream {
+  /** Every node that depends on the value, none of them a weight multiplication. */
+  readonly nodes: ReadonlySet<Node>;
+  /** Where weight multiplications read what depends on the value: the readings at which the walk stopped. */
+  readonly exits: readonly Use[];
+}
+
+/**
+ * Follows a value forward through all that depends on it and stops at weight multiplications.
+ *
+ * The value is [batch, tokens, width]. What only asks for its batch or width (`Shape` then `Gather` or `Slice` with
+ * constant indices) does not depend on the tokens, and is not followed: these numbers are the same for text and image.
+ */
+export function downstream(graph: Graph, value: ValueName): Downstream {
+  const nodes = new Set<Node>();
+  const exits: Use[] = [];
+  const follow = (use: Use): void => {
+    if (nodes.has(use.node)) return;
+    if (weightOf(graph, use.node) !== undefined) {
+      if (!exits.some((exit) => exit.node === use.node && exit.input === use.input)) exits.push(use);
+      return;
+    }
+    nodes.add(use.node);
+    pending.push(...use.node.outputs.flatMap((output) => graph.uses(output)));
+  };
+  const pending: Use[] = [];
+  for (const use of graph.uses(value)) {
+    if (use.node.opType !== 'Shape') follow(use);
+    else {
+      const readings = tokenReadings(graph, use.node);
+      if (readings.length > 0) nodes.add(use.node);
+      for (const reading of readings) follow(reading);
+    }
+  }
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) follow(next);
+  return { nodes, exits };
+}
+
+const TOKEN_AXIS = 1;
+const RANK = 3;
+
+/** Which readings of the shape of a [batch, tokens, width] value may see its token count. */
+export function tokenReadings(graph: Graph, shape: Node): readonly Use[] {
+  const start = axisOf(Number(shape.attribute('start')?.i ?? 0));
+  const end = axisOf(Number(shape.attribute('end')?.i ?? RANK));
+  return graph.uses(shape.id).filter(({ node }) => {
+    const axes = axesRead(graph, node, end - start);
+    return axes === undefined || axes.some((axis) => start + axis === TOKEN_AXIS);
+  });
+}
+
+/** Which entries of a list of `length` a node picks; `undefined` when that is not plain to see. */
+function axesRead(graph: Graph, node: Node, length: number): number[] | undefined {
+  const within = (index: number) => (index < 0 ? index + length : index);
+  if (node.opType === 'Gather') return constantIntegers(graph, node.inputs[1]!)?.map(within);
+  if (node.opType !== 'Slice' || node.inputs.length < 3) return undefined;
+  const [starts, ends, steps] = [node.inputs[1]!, node.inputs[2]!, node.inputs[4]].map((name) =>
+    name ? constantIntegers(graph, name) : [1],
+  );
+  if (starts?.length !== 1 || ends?.length !== 1 || steps?.[0] !== 1) return undefined;
+  const axes: number[] = [];
+  for (let axis = within(starts[0]!); axis < Math.min(within(ends[0]!), length); axis++) axes.push(axis);
+  return axes;
+}
+
+function axisOf(index: number): number {
+  return index < 0 ? index + RANK : Math.min(index, RANK);
+}
+
+/** Those of `nodes` from which `value` depends, in topological order. */
+export function leadingTo(graph: Graph, value: ValueName, nodes: ReadonlySet<Node>): Node[] {
+  const found = new Set<Node>();
+  const pending = [value];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const producer = graph.producer(next);
+    if (producer === undefined || found.has(producer) || !nodes.has(producer)) continue;
+    found.add(producer);
+    pending.push(...producer.inputs);
+  }
+  return [...found].sort((a, b) => graph.position(a) - graph.position(b));
+}

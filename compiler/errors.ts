@@ -1,0 +1,216 @@
+/** What an error is about, as plain data: printed under the message and kept in `--json` output. */
+export type Facts = Readonly<Record<string, string | number | boolean | null | readonly (string | number)[]>>;
+
+interface Entry {
+  /** One line for `docs/errors.md`: when this error appears. */
+  readonly when: string;
+  /** What the user can do about it. */
+  readonly hint: string;
+}
+
+/**
+ * Every error there is. The part before the first underscore is the family; it decides the exit code.
+ * `docs/errors.md` is generated from this table, so a code cannot be undocumented.
+ */
+export const CATALOGUE = {
+  WIRE_TRUNCATED: {
+    when: 'A record says it is longer than what is left of the file.',
+    hint: 'The file is cut off: download or export it again.',
+  },
+  WIRE_MALFORMED: {
+    when: 'The bytes are not a protobuf message where one must be.',
+    hint: 'Check that this is the ONNX file itself and that the download is complete.',
+  },
+  MODEL_NOT_ONNX: {
+    when: 'The file is something else than an ONNX model.',
+    hint: 'Give the .onnx file of the UNet (in optimum\'s folders: unet/model.onnx).',
+  },
+  MODEL_EMPTY: {
+    when: 'The model\'s graph has no nodes.',
+    hint: 'Export the model again.',
+  },
+  MODEL_DUPLICATE_NAME: {
+    when: 'Two initializers, inputs or outputs bear one name.',
+    hint: 'The file is not a legal ONNX model: export it again.',
+  },
+  MODEL_ALREADY_PATCHED: {
+    when: 'The model already carries an IP-Adapter of ipgraft.',
+    hint: 'Start from the base model, or get it back with `ipgraft strip`.',
+  },
+  MODEL_NOT_PATCHED: {
+    when: 'A patched model was sought, the file has no ipgraft metadata.',
+    hint: 'Give a file that `ipgraft compile` wrote.',
+  },
+  MODEL_EXTERNAL_ESCAPES: {
+    when: 'An external-data location leaves the model\'s folder.',
+    hint: 'Do not use this file: a location must be a plain relative path below the model.',
+  },
+  MODEL_EXTERNAL_MISSING: {
+    when: 'An external-data file does not exist.',
+    hint: 'Put the file beside the model, under the name that the model gives it.',
+  },
+  MODEL_EXTERNAL_TRUNCATED: {
+    when: 'An external-data file is shorter than the model says.',
+    hint: 'The data file is cut off or belongs to another model: download or export it again.',
+  },
+  MODEL_SUBGRAPH_READS_TEXT: {
+    when: 'A control-flow subgraph reads the text input.',
+    hint: 'Export the UNet without If or Loop nodes (simplify it, for example with onnxslim).',
+  },
+  MODEL_TYPE_UNSUPPORTED: {
+    when: 'The model computes in a type that ipgraft cannot write.',
+    hint: 'Use a float, float16 or bfloat16 model.',
+  },
+  MATCH_TEXT_INPUT: {
+    when: 'The input that carries the text embeddings was not found.',
+    hint: 'Name it with --text-input.',
+  },
+  MATCH_NO_CROSS_ATTENTION: {
+    when: 'No cross-attention was found.',
+    hint: 'Check that the file is a UNet with text conditioning; where its modules have other names, pass --pattern.',
+  },
+  MATCH_UNCONFIRMED: {
+    when: 'Names and dataflow disagree about the cross-attentions.',
+    hint: 'Pass a --pattern that matches the cross-attentions only, or export the model again.',
+  },
+  MATCH_NO_SCOPE: {
+    when: 'A cross-attention was found whose module path is unknown, so that its place in the checkpoint is unknown too.',
+    hint: 'Give a model that still has its node names, or its initializers\' names.',
+  },
+  MATCH_PLACE: {
+    when: 'A module path does not tell the place in the UNet (down_blocks, mid_block or up_blocks).',
+    hint: 'Pass --pattern so that only attentions of the UNet\'s blocks match.',
+  },
+  MATCH_PATTERN: {
+    when: 'The pattern matches no cross-attention.',
+    hint: '`ipgraft inspect MODEL.onnx` lists the scopes that a pattern can match.',
+  },
+  ADAPTER_FAMILY_UNKNOWN: {
+    when: 'The checkpoint is not an IP-Adapter of a known family.',
+    hint: 'Known families: base (image_proj.proj), plus (image_proj.latents), full-face (image_proj.proj.3).',
+  },
+  ADAPTER_NOT_FOR_UNET: {
+    when: 'The checkpoint is an adapter for another kind of model (SD3, Flux).',
+    hint: 'ipgraft serves adapters of UNets: ids 1, 3, 5…, no biases, no norm_ip.',
+  },
+  ADAPTER_LAYERS: {
+    when: 'The checkpoint\'s layers are not complete pairs of to_k_ip and to_v_ip with ids 1, 3, 5….',
+    hint: 'The file is damaged or converted wrongly: use the published one.',
+  },
+  ADAPTER_COUNT: {
+    when: 'The adapter has another number of layers than the UNet has cross-attentions.',
+    hint: 'The adapter is for another UNet (SD1.5 and SD2.1 have 16 layers, SDXL has 70).',
+  },
+  ADAPTER_WIDTH: {
+    when: 'A layer of the adapter has another width than the UNet\'s cross-attention.',
+    hint: 'The adapter is for another UNet: SD1.5 has text width 768, SD2.1 1024, SDXL 2048.',
+  },
+  ADAPTER_PROJECTION: {
+    when: 'The image projection of the checkpoint is incomplete or its shapes disagree.',
+    hint: 'The file is damaged or converted wrongly: use the published one.',
+  },
+  EDIT_PRECONDITION: {
+    when: 'An edit does not find what it names.',
+    hint: 'This is a fault in ipgraft, or the file was changed after it was patched: please report it with the model.',
+  },
+  EDIT_NAME_TAKEN: {
+    when: 'An inserted name exists already.',
+    hint: 'This is a fault in ipgraft: please report it with the model.',
+  },
+  EDIT_JOURNAL_MALFORMED: {
+    when: 'The edit journal in a patched model cannot be read.',
+    hint: 'The file was changed after it was patched: compile it again from the base.',
+  },
+  PASS_BROKEN: {
+    when: 'A pass did not do what it promises.',
+    hint: 'This is a fault in ipgraft: please report it with the model.',
+  },
+  VERIFY_VALUE_UNKNOWN: {
+    when: 'A node reads a value that nothing makes before it.',
+    hint: 'This is a fault in ipgraft: please report it with the model.',
+  },
+  VERIFY_VALUE_MADE_TWICE: {
+    when: 'Two nodes make one value.',
+    hint: 'This is a fault in ipgraft: please report it with the model.',
+  },
+  VERIFY_NAME_TAKEN: {
+    when: 'An inserted node has the name of another.',
+    hint: 'This is a fault in ipgraft: please report it with the model.',
+  },
+  VERIFY_UNUSED: {
+    when: 'Something was inserted that nothing reads.',
+    hint: 'This is a fault in ipgraft: please report it with the model.',
+  },
+  VERIFY_BASE_CHANGED: {
+    when: 'What strip restored is not the base that was compiled.',
+    hint: 'The file was changed after it was patched, or the base file it refers to was replaced.',
+  },
+  OUTPUT_EXISTS: {
+    when: 'An output file exists already.',
+    hint: 'Choose another name, or pass --force to replace it.',
+  },
+  OUTPUT_IS_INPUT: {
+    when: 'An output would replace one of the inputs.',
+    hint: 'Choose another output name: the base is never touched.',
+  },
+  OUTPUT_FAILED: {
+    when: 'An output could not be written.',
+    hint: 'Check the free space and the permissions of the output folder; nothing was left behind.',
+  },
+  OUTPUT_TOO_LARGE: {
+    when: 'A file of 2 GiB or more would be written as one protobuf.',
+    hint: 'Use --weights reference, or keep the base\'s weights as external data.',
+  },
+  OPTION_INVALID: {
+    when: 'An option or its value is not understood.',
+    hint: '`ipgraft help` and `ipgraft help VERB` list them.',
+  },
+  OPTION_FILE_MISSING: {
+    when: 'A file named on the command line cannot be read.',
+    hint: 'Check the path.',
+  },
+  OPTION_SCALE: {
+    when: 'The scale is not a number, `input`, `layers`, `optional=N` or diffusers\' JSON for this UNet.',
+    hint: 'See “Scales” in docs/adapters.md.',
+  },
+} as const satisfies Record<string, Entry>;
+
+export type ErrorCode = keyof typeof CATALOGUE;
+
+/** Exit code of each family. 1 is kept for failures that are not ours to name. */
+export const EXIT_CODES: Readonly<Record<string, number>> = {
+  WIRE: 2,
+  MODEL: 2,
+  ADAPTER: 3,
+  MATCH: 4,
+  EDIT: 5,
+  PASS: 5,
+  VERIFY: 6,
+  DIFF: 6,
+  SERVER: 7,
+  OUTPUT: 8,
+  OPTION: 9,
+};
+
+/**
+ * The one error class: a code from {@link CATALOGUE}, a message that says what was sought and what was found,
+ * the facts as data, and a hint that says what to do.
+ */
+export class IpgraftError extends Error {
+  override readonly name = 'IpgraftError';
+  readonly code: ErrorCode;
+  readonly facts: Facts;
+  readonly hint: string;
+
+  constructor(code: ErrorCode, message: string, facts: Facts = {}, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.facts = facts;
+    this.hint = options.hint ?? CATALOGUE[code].hint;
+  }
+
+  /** `MATCH_COUNT` → 4. */
+  get exitCode(): number {
+    return EXIT_CODES[this.code.slice(0, this.code.indexOf('_'))] ?? 1;
+  }
+}

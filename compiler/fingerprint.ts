@@ -1,0 +1,27 @@
+import type { ByteSource } from './io/byte-source.js';
+import { sha256 } from './io/sha256.js';
+import type { Rope } from './wire/rope.js';
+
+/**
+ * SHA-256 of all that a model file says, with the length of each large tensor payload in the place of its bytes:
+ * the identity of a graph without the price of reading gigabytes of weights. Equal files have equal fingerprints.
+ */
+export function fingerprint(file: Rope): string {
+  const digest = sha256();
+  for (const segment of file.segments) {
+    if (segment.kind === 'loaded') digest.update(segment.bytes);
+    else digest.update(new TextEncoder().encode(`[${segment.length} bytes]`));
+  }
+  return digest.hex();
+}
+
+const CHUNK = 4 * 1024 * 1024;
+
+/** SHA-256 of every byte of a source, read in chunks. */
+export async function contentDigest(source: ByteSource): Promise<string> {
+  const digest = sha256();
+  for (let offset = 0; offset < source.size; offset += CHUNK) {
+    digest.update(await source.read(offset, Math.min(CHUNK, source.size - offset)));
+  }
+  return digest.hex();
+}

@@ -1,0 +1,53 @@
+import { IpgraftError } from '../errors.js';
+
+/**
+ * Random access to bytes that stay where they are: a file, a buffer, a `Blob`. Offsets and lengths are bytes.
+ * Nothing in ipgraft reads a source whole.
+ */
+export interface ByteSource {
+  /** For messages: a file name, never a full path. */
+  readonly name: string;
+  readonly size: number;
+  /**
+   * Exactly `length` bytes from `offset`; the result may be kept by the caller.
+   * @throws IpgraftError `WIRE_TRUNCATED` when the source ends before.
+   */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** Refuses a range that a source does not have, naming both. */
+export function checkRange(source: Pick<ByteSource, 'name' | 'size'>, offset: number, length: number): void {
+  if (offset >= 0 && length >= 0 && offset + length <= source.size) return;
+  throw new IpgraftError(
+    'WIRE_TRUNCATED',
+    `${source.name}: sought ${length} bytes at ${offset}, the file ends at ${source.size}`,
+    { file: source.name, offset, length, size: source.size },
+  );
+}
+
+/** Bytes already in memory. */
+export function bufferSource(bytes: Uint8Array, name = 'buffer'): ByteSource {
+  return {
+    name,
+    size: bytes.length,
+    async read(offset, length) {
+      checkRange(this, offset, length);
+      return bytes.subarray(offset, offset + length);
+    },
+    async close() {},
+  };
+}
+
+/** A `Blob` or a browser `File`. */
+export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name) : 'blob'): ByteSource {
+  return {
+    name,
+    size: blob.size,
+    async read(offset, length) {
+      checkRange(this, offset, length);
+      return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+    },
+    async close() {},
+  };
+}

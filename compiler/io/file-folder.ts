@@ -1,0 +1,43 @@
+import { realpath, stat } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+import { IpgraftError } from '../errors.js';
+import { checkLocation, type ModelFolder } from '../onnx/external-data.js';
+import { type FileSource, openFile } from './file-source.js';
+
+/** The folder of a model file on disk. A symbolic link that leads out of it is refused, as every ONNX runtime does. */
+export function fileFolder(path: string): ModelFolder {
+  const opened = new Map<string, FileSource>();
+  const resolve = async (location: string): Promise<string | null> => {
+    checkLocation(location);
+    try {
+      const file = await realpath(join(path, location));
+      const inside = relative(await realpath(path), file);
+      if (inside.split(sep)[0] !== '..') return file;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw error;
+    }
+    throw new IpgraftError('MODEL_EXTERNAL_ESCAPES', `${location} is a link that leaves the model's folder`, { location });
+  };
+  return {
+    async size(location) {
+      const file = await resolve(location);
+      return file === null ? null : (await stat(file)).size;
+    },
+    async open(location) {
+      const known = opened.get(location);
+      if (known !== undefined) return known;
+      const file = await resolve(location);
+      if (file !== null) {
+        const source = await openFile(file);
+        opened.set(location, source);
+        return source;
+      }
+      throw new IpgraftError('MODEL_EXTERNAL_MISSING', `sought the data file ${location} beside the model, found none`, { location });
+    },
+    async close() {
+      await Promise.all([...opened.values()].map((source) => source.close()));
+      opened.clear();
+    },
+  };
+}

@@ -1,0 +1,134 @@
+import { constants, copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { IpgraftError } from '../errors.js';
+import type { Rope, Segment } from '../wire/rope.js';
+
+/** One file to write: bytes, or the copy of another file. */
+export interface OutputFile {
+  readonly path: string;
+  readonly content: Rope | { readonly copyOf: string; readonly size: number };
+}
+
+export interface WriteOptions {
+  /** Replace files that exist. */
+  readonly force?: boolean;
+  /** Told after each chunk how many bytes of how many are written. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Stops the work; nothing is left behind. */
+  readonly signal?: AbortSignal;
+}
+
+/** What is read and written at once. Bytes. */
+const CHUNK = 8 * 1024 * 1024;
+
+/**
+ * Writes files that belong together: each under a temporary name first, renamed when all are complete, in the given
+ * order. When anything fails no file is left and none is changed.
+ * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_FAILED` (disk full, no permission)
+ */
+export async function writeFiles(files: readonly OutputFile[], options: WriteOptions = {}): Promise<void> {
+  if (options.force !== true) for (const { path } of files) await refuseExisting(path);
+  const total = files.reduce((sum, { content }) => sum + ('copyOf' in content ? content.size : content.length), 0);
+  let done = 0;
+  const progress = (bytes: number): void => {
+    options.signal?.throwIfAborted();
+    done += bytes;
+    options.onProgress?.(done, total);
+  };
+  const drafts = files.map(({ path }) => join(dirname(path), `.${basename(path)}.${process.pid}.ipgraft`));
+  try {
+    for (const [i, { path, content }] of files.entries()) {
+      await mkdir(dirname(path), { recursive: true });
+      if ('copyOf' in content) {
+        // The kernel copies, or shares the blocks where the file system can.
+        await copyFile(content.copyOf, drafts[i]!, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+        progress(content.size);
+      } else await writeRope(drafts[i]!, content, progress);
+    }
+    options.signal?.throwIfAborted();
+    for (const [i, { path }] of files.entries()) await rename(drafts[i]!, path);
+  } catch (error) {
+    await Promise.all(drafts.map((draft) => rm(draft, { force: true })));
+    throw asOutputError(error, files[0]?.path ?? '');
+  }
+}
+
+async function refuseExisting(path: string): Promise<void> {
+  try {
+    await stat(path);
+  } catch {
+    return;
+  }
+  throw new IpgraftError('OUTPUT_EXISTS', `${basename(path)} exists already`, { file: basename(path) });
+}
+
+async function writeRope(path: string, rope: Rope, progress: (bytes: number) => void): Promise<void> {
+  const handle = await open(path, 'wx');
+  try {
+    const batch = new Batch();
+    for (const segment of rope.segments) {
+      for await (const bytes of bytesOf(segment)) {
+        batch.add(bytes);
+        if (batch.length >= CHUNK) progress(await batch.flush(handle));
+      }
+    }
+    progress(await batch.flush(handle));
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Collects small pieces so that each write to disk is a large one. */
+class Batch {
+  length = 0;
+  private pieces: Uint8Array[] = [];
+
+  add(bytes: Uint8Array): void {
+    this.pieces.push(bytes);
+    this.length += bytes.length;
+  }
+
+  async flush(handle: { writev(buffers: readonly NodeJS.ArrayBufferView[]): Promise<{ bytesWritten: number }> }): Promise<number> {
+    const { length } = this;
+    if (length === 0) return 0;
+    let pieces = this.pieces;
+    for (let left = length; left > 0; ) {
+      const { bytesWritten } = await handle.writev(pieces);
+      left -= bytesWritten;
+      if (left > 0) pieces = [Buffer.concat(pieces).subarray(bytesWritten)];
+    }
+    this.pieces = [];
+    this.length = 0;
+    return length;
+  }
+}
+
+/** A segment's bytes in chunks, wherever they are. */
+export async function* bytesOf(segment: Segment): AsyncIterable<Uint8Array> {
+  if (segment.kind === 'loaded') yield segment.bytes;
+  else if (segment.kind === 'produced') yield* segment.produce();
+  else {
+    for (let offset = 0; offset < segment.length; offset += CHUNK) {
+      yield await segment.source.read(segment.offset + offset, Math.min(CHUNK, segment.length - offset));
+    }
+  }
+}
+
+/** What the file system says, in our words; our own errors and an abort pass through. */
+export function asOutputError(error: unknown, path: string): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  const why: Readonly<Record<string, string>> = {
+    ENOSPC: 'the disk is full',
+    EDQUOT: 'the disk quota is used up',
+    EFBIG: 'the file would be larger than allowed',
+    EACCES: 'no permission to write there',
+    EPERM: 'no permission to write there',
+    EROFS: 'the file system is read-only',
+    ENOTDIR: 'its folder is a file',
+    EISDIR: 'it is a folder',
+    EIO: 'the device failed',
+  };
+  if (error instanceof IpgraftError || code === undefined || !(code in why)) return error;
+  return new IpgraftError('OUTPUT_FAILED', `${basename(path)} was not written: ${why[code]}`, { file: basename(path), code }, { cause: error });
+}

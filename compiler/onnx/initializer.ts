@@ -1,0 +1,154 @@
+import { content, fields, integer, integers, text } from '../wire/fields.js';
+import { Rope } from '../wire/rope.js';
+import { integerRecord, record, splice, textRecord } from '../wire/splice.js';
+import type { ValueName } from './node.js';
+import { DATA_TYPE } from './data-type.js';
+import { ENTRY, TENSOR } from './schema.js';
+
+/** Where a tensor's data lies outside the model file: bytes `offset` up to `offset + length` of a file in its folder. */
+export interface ExternalData {
+  readonly location: string;
+  readonly offset: number;
+  /** `null`: to the end of the file. */
+  readonly length: number | null;
+}
+
+/** A TensorProto among a graph's initializers: its header decoded on first read, its data never unless asked. */
+export class Initializer {
+  readonly record: Rope;
+  /** Where the record starts in the base file; `null` for one that was inserted. */
+  readonly place: number | null;
+  private header: Header | undefined;
+
+  constructor(record: Rope, place: number | null) {
+    this.record = record;
+    this.place = place;
+  }
+
+  get name(): ValueName {
+    return this.decoded.name;
+  }
+
+  get dims(): readonly number[] {
+    return this.decoded.dims;
+  }
+
+  /** TensorProto.DataType. */
+  get dataType(): number {
+    return this.decoded.dataType;
+  }
+
+  get external(): ExternalData | null {
+    return this.decoded.external;
+  }
+
+  /** The raw data inside the model file: in memory when small, a range of the file when large. */
+  get raw(): Rope | null {
+    const { raw } = this.decoded;
+    return raw && this.record.slice(raw.payload, raw.end);
+  }
+
+  /**
+   * The values of a small integer tensor (shapes, axes, indices).
+   * `undefined` for another type, or data that is not in memory.
+   */
+  integers(): number[] | undefined {
+    if (this.dataType !== DATA_TYPE.int64 && this.dataType !== DATA_TYPE.int32) return undefined;
+    const bytes = this.raw?.bytes;
+    if (bytes !== undefined) return readIntegers(bytes, this.dataType);
+    if (this.raw !== null || this.external !== null) return undefined;
+    return fields(this.record)
+      .filter((field) => field.number === TENSOR.int64Data || field.number === TENSOR.int32Data)
+      .flatMap((field) => integers(this.record, field));
+  }
+
+  /** The same tensor with its raw data named instead of carried: the new records stand where `raw_data` stood. */
+  withExternalData(external: ExternalData): Initializer {
+    const entries = [
+      ['location', external.location],
+      ['offset', String(external.offset)],
+      ['length', String(external.length)],
+    ].map(([key, value]) => record(TENSOR.externalData, Rope.join([textRecord(ENTRY.key, key!), textRecord(ENTRY.value, value!)])));
+    const named = Rope.join([...entries, integerRecord(TENSOR.dataLocation, EXTERNAL)]);
+    return new Initializer(
+      splice(this.record, (field) => (field.number === TENSOR.rawData ? named : undefined)),
+      this.place,
+    );
+  }
+
+  /** The inverse of {@link withExternalData}: the data back where its name stands. */
+  withRawData(data: Rope): Initializer {
+    let placed = false;
+    const spliced = splice(this.record, (field) => {
+      if (field.number !== TENSOR.externalData && field.number !== TENSOR.dataLocation) return undefined;
+      if (placed) return Rope.EMPTY;
+      placed = true;
+      return record(TENSOR.rawData, data);
+    });
+    return new Initializer(spliced, this.place);
+  }
+
+  private get decoded(): Header {
+    this.header ??= decode(this.record);
+    return this.header;
+  }
+}
+
+const EXTERNAL = 1;
+
+interface Header {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly dataType: number;
+  readonly raw: { readonly payload: number; readonly end: number } | null;
+  readonly external: ExternalData | null;
+}
+
+function decode(tensor: Rope): Header {
+  const dims: number[] = [];
+  const entries = new Map<string, string>();
+  let name = '';
+  let dataType = 0;
+  let raw: Header['raw'] = null;
+  let isExternal = false;
+  for (const field of fields(tensor)) {
+    if (field.number === TENSOR.dims) dims.push(...integers(tensor, field));
+    else if (field.number === TENSOR.dataType) dataType = integer(tensor, field);
+    else if (field.number === TENSOR.name) name = text(tensor, field);
+    else if (field.number === TENSOR.rawData) raw = field;
+    else if (field.number === TENSOR.dataLocation) isExternal = integer(tensor, field) === EXTERNAL;
+    else if (field.number === TENSOR.externalData) {
+      const [key, value] = readEntry(tensor.slice(field.payload, field.end));
+      entries.set(key, value);
+    }
+  }
+  const length = entries.get('length');
+  const external = isExternal
+    ? {
+        location: entries.get('location') ?? '',
+        offset: Number(entries.get('offset') ?? 0),
+        length: length === undefined ? null : Number(length),
+      }
+    : null;
+  return { name, dims, dataType, raw, external };
+}
+
+/** A StringStringEntryProto. */
+export function readEntry(entry: Rope): [key: string, value: string] {
+  let key = '';
+  let value = '';
+  for (const field of fields(entry)) {
+    if (field.number === ENTRY.key) key = text(entry, field);
+    else if (field.number === ENTRY.value) value = new TextDecoder().decode(content(entry, field));
+  }
+  return [key, value];
+}
+
+/** Little-endian integers of a raw tensor, exact up to 2^53. */
+export function readIntegers(bytes: Uint8Array, dataType: number): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const size = dataType === DATA_TYPE.int64 ? 8 : 4;
+  return Array.from({ length: Math.floor(bytes.length / size) }, (_, i) =>
+    size === 8 ? Number(view.getBigInt64(i * 8, true)) : view.getInt32(i * 4, true),
+  );
+}

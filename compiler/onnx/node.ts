@@ -1,0 +1,123 @@
+import { type AttributeProto, onnx } from './proto.js';
+import { type Field, content, fields, text } from '../wire/fields.js';
+import { Rope } from '../wire/rope.js';
+import { splice, textRecord } from '../wire/splice.js';
+import { ENTRY, NODE } from './schema.js';
+
+/** The name of a value: what a node reads or writes, an input, an output or an initializer. `''` is "not given". */
+export type ValueName = string;
+
+/** A NodeProto, decoded on first read from the bytes it came as. Immutable: a changed node is another node. */
+export class Node {
+  readonly record: Rope;
+  /** Where the record starts in the base file; `null` for a node that was inserted. It is the node's identity. */
+  readonly place: number | null;
+  private cachedFields: readonly Field[] | undefined;
+  private cachedInputs: readonly ValueName[] | undefined;
+  private cachedOutputs: readonly ValueName[] | undefined;
+  private cachedOpType: string | undefined;
+  private cachedName: string | undefined;
+
+  constructor(record: Rope, place: number | null) {
+    this.record = record;
+    this.place = place;
+  }
+
+  get inputs(): readonly ValueName[] {
+    this.cachedInputs ??= this.texts(NODE.input);
+    return this.cachedInputs;
+  }
+
+  get outputs(): readonly ValueName[] {
+    this.cachedOutputs ??= this.texts(NODE.output);
+    return this.cachedOutputs;
+  }
+
+  /** The node by what it makes: unique in a graph, where a node's own name may be missing. */
+  get id(): ValueName {
+    return this.outputs.find((name) => name !== '') ?? '';
+  }
+
+  get opType(): string {
+    this.cachedOpType ??= this.texts(NODE.opType)[0] ?? '';
+    return this.cachedOpType;
+  }
+
+  get name(): string {
+    this.cachedName ??= this.texts(NODE.name)[0] ?? '';
+    return this.cachedName;
+  }
+
+  get domain(): string {
+    return this.texts(NODE.domain)[0] ?? '';
+  }
+
+  /** For messages: the name, or what it makes where it has none. */
+  get label(): string {
+    return `${this.opType} ${this.name || `→ ${this.id}`}`;
+  }
+
+  /** One entry of the node's metadata (dynamo exports keep module paths there). */
+  metadata(key: string): string | undefined {
+    for (const field of this.fieldsOf(NODE.metadata)) {
+      const entry = this.record.slice(field.payload, field.end);
+      const parts = fields(entry);
+      const keyField = parts.find((part) => part.number === ENTRY.key);
+      if (keyField === undefined || text(entry, keyField) !== key) continue;
+      const valueField = parts.find((part) => part.number === ENTRY.value);
+      return valueField && text(entry, valueField);
+    }
+    return undefined;
+  }
+
+  /** An attribute by name, decoded; its tensor data only where it is small enough to be in memory. */
+  attribute(name: string): AttributeProto | undefined {
+    for (const field of this.fieldsOf(NODE.attribute)) {
+      const bytes = this.record.slice(field.payload, field.end).bytes;
+      if (bytes === undefined) continue;
+      const attribute = onnx.AttributeProto.decode(bytes);
+      if (attribute.name === name) return attribute;
+    }
+    return undefined;
+  }
+
+  /** The same node with one input changed: one record is replaced, every other byte stays. */
+  withInput(index: number, value: ValueName): Node {
+    let seen = -1;
+    const record = splice(this.record, (field) => {
+      if (field.number !== NODE.input) return undefined;
+      seen += 1;
+      return seen === index ? textRecord(NODE.input, value) : undefined;
+    });
+    return new Node(record, this.place);
+  }
+
+  /**
+   * A new node that computes the same on other values: attributes, domain and unknown fields travel raw;
+   * the base node's metadata and doc string describe the base node and stay with it.
+   */
+  clone(name: string, inputs: readonly ValueName[], outputs: readonly ValueName[]): Node {
+    const own = splice(this.record, (field) => (DESCRIBES_ITSELF.has(field.number) ? Rope.EMPTY : undefined));
+    return new Node(
+      Rope.join([
+        ...inputs.map((value) => textRecord(NODE.input, value)),
+        ...outputs.map((value) => textRecord(NODE.output, value)),
+        textRecord(NODE.name, name),
+        own,
+      ]),
+      null,
+    );
+  }
+
+  private texts(number: number): string[] {
+    return this.fieldsOf(number).map((field) => DECODER.decode(content(this.record, field)));
+  }
+
+  private fieldsOf(number: number): Field[] {
+    this.cachedFields ??= fields(this.record);
+    return this.cachedFields.filter((field) => field.number === number);
+  }
+}
+
+const DECODER = new TextDecoder();
+const DESCRIBES_ITSELF: ReadonlySet<number> = new Set([NODE.input, NODE.output, NODE.name, NODE.docString, NODE.metadata]);

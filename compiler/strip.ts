@@ -1,0 +1,56 @@
+import { parseJournal } from './edit/journal.js';
+import { revert } from './edit/revert.js';
+import { IpgraftError } from './errors.js';
+import { fingerprint } from './fingerprint.js';
+import type { ByteSource } from './io/byte-source.js';
+import type { ModelFolder } from './onnx/external-data.js';
+import type { Graph } from './onnx/graph.js';
+import type { Model } from './onnx/read-model.js';
+import { writeModel } from './onnx/write-model.js';
+import { Rope } from './wire/rope.js';
+
+/** Metadata keys under which a patched model keeps what it takes to undo it. */
+export interface StampKeys {
+  readonly prefix: string;
+  readonly journal: string;
+  readonly base: string;
+  /** Name of the file whose bytes the base's large weights are, when the model names them instead of carrying them. */
+  readonly weights: string;
+}
+
+/**
+ * The base file of a patched model, byte for byte: undoes the journal, drops the stamp, puts weights that were only
+ * named back inside, and compares the fingerprint with the base's.
+ * @throws IpgraftError `MODEL_NOT_PATCHED`, `EDIT_JOURNAL_MALFORMED`, `EDIT_PRECONDITION`, `VERIFY_BASE_CHANGED`
+ */
+export async function strip(model: Model, folder: ModelFolder, keys: StampKeys): Promise<Rope> {
+  const journal = model.graph.metadata.get(keys.journal);
+  if (journal === undefined) {
+    throw new IpgraftError('MODEL_NOT_PATCHED', `${model.source.name}: sought ${keys.journal} in the model metadata, found none`, {
+      file: model.source.name,
+    });
+  }
+  let graph = revert(model.graph, parseJournal(journal));
+  const weights = graph.metadata.get(keys.weights);
+  if (weights !== undefined) graph = carryWeights(graph, weights, await folder.open(weights));
+  const metadata = new Map([...graph.metadata].filter(([key]) => !key.startsWith(keys.prefix)));
+  const file = writeModel(model, graph.with({ metadata }));
+  const [sought, found] = [model.graph.metadata.get(keys.base) ?? '', fingerprint(file)];
+  if (sought !== found) {
+    throw new IpgraftError('VERIFY_BASE_CHANGED', `sought the base with fingerprint ${sought}, restored one with ${found}`, {
+      sought,
+      found,
+    });
+  }
+  return file;
+}
+
+function carryWeights(graph: Graph, location: string, source: ByteSource): Graph {
+  const initializers = new Map(graph.initializers);
+  for (const [name, tensor] of graph.initializers) {
+    if (tensor.external?.location !== location) continue;
+    const { offset, length } = tensor.external;
+    initializers.set(name, tensor.withRawData(new Rope([{ kind: 'stored', length: length!, source, offset }])));
+  }
+  return graph.with({ initializers });
+}

@@ -1,0 +1,110 @@
+import { Reader } from 'protobufjs';
+import { IpgraftError } from '../errors.js';
+import type { Rope } from './rope.js';
+
+/** Protobuf wire types that ONNX files use. */
+export const WIRE = { VARINT: 0, FIXED64: 1, BYTES: 2, FIXED32: 5 } as const;
+
+/** One record of a message, as positions in the message: its tag starts at `start`, its content runs from `payload` to `end`. */
+export interface Field {
+  readonly number: number;
+  readonly wireType: number;
+  readonly start: number;
+  readonly payload: number;
+  readonly end: number;
+}
+
+/**
+ * The records of a message in file order. Reads tags and lengths only: content may still lie in the file.
+ * @throws IpgraftError `WIRE_TRUNCATED`, `WIRE_MALFORMED`
+ */
+export function fields(message: Rope): Field[] {
+  const found: Field[] = [];
+  let position = 0;
+  while (position < message.length) {
+    const { segment, start } = message.segmentAt(position)!;
+    if (segment.kind !== 'loaded') throw malformed(position, 'a tag', 'tensor data');
+    const reader = Reader.create(segment.bytes);
+    reader.pos = position - start;
+    while (reader.pos < reader.len) {
+      const field = readHeader(reader, start);
+      if (field.end > message.length) throw truncated(field.start, field.end - field.payload, message.length);
+      found.push(field);
+      position = field.end;
+      if (position - start > reader.len) break;
+      reader.pos = position - start;
+    }
+  }
+  return found;
+}
+
+/** Reads a tag and, for bytes, their length; leaves the reader behind them. `base` is added to all positions. */
+export function readHeader(reader: Reader, base: number): Field {
+  const start = base + reader.pos;
+  try {
+    const tag = reader.uint32();
+    const number = tag >>> 3;
+    const wireType = tag & 7;
+    if (number === 0) throw malformed(start, 'a field number', '0');
+    let payload = base + reader.pos;
+    let length: number;
+    if (wireType === WIRE.BYTES) {
+      length = Number(reader.uint64());
+      payload = base + reader.pos;
+    } else if (wireType === WIRE.VARINT) {
+      reader.skipType(wireType);
+      length = base + reader.pos - payload;
+    } else if (wireType === WIRE.FIXED64) length = 8;
+    else if (wireType === WIRE.FIXED32) length = 4;
+    else throw malformed(start, 'wire type 0, 1, 2 or 5', `${wireType}`);
+    if (!Number.isSafeInteger(length)) throw malformed(start, 'a record length', `${length}`);
+    return { number, wireType, start, payload, end: payload + length };
+  } catch (error) {
+    if (error instanceof RangeError) throw truncated(start, 1, base + reader.len);
+    if (error instanceof IpgraftError) throw error;
+    throw malformed(start, 'a varint', String(error));
+  }
+}
+
+/** A field's content as text. */
+export function text(message: Rope, field: Field): string {
+  return new TextDecoder().decode(content(message, field));
+}
+
+/** A field's content in memory. @throws IpgraftError `WIRE_MALFORMED` when it is too large to be what it should be. */
+export function content(message: Rope, field: Field): Uint8Array {
+  const bytes = message.slice(field.payload, field.end).bytes;
+  if (bytes === undefined) throw malformed(field.start, 'a short field', `${field.end - field.payload} bytes`);
+  return bytes;
+}
+
+/** A field's content as a signed number, exact up to 2^53. */
+export function integer(message: Rope, field: Field): number {
+  if (field.wireType !== WIRE.VARINT) throw malformed(field.start, 'a varint', `wire type ${field.wireType}`);
+  return Number(Reader.create(content(message, field)).int64());
+}
+
+/** Repeated integers, packed or one by one, as both are legal. */
+export function integers(message: Rope, field: Field): number[] {
+  if (field.wireType === WIRE.VARINT) return [integer(message, field)];
+  const reader = Reader.create(content(message, field));
+  const values: number[] = [];
+  try {
+    while (reader.pos < reader.len) values.push(Number(reader.int64()));
+  } catch (error) {
+    throw malformed(field.start, 'packed varints', String(error));
+  }
+  return values;
+}
+
+function truncated(start: number, length: number, size: number): IpgraftError {
+  return new IpgraftError('WIRE_TRUNCATED', `a record at byte ${start} needs ${length} bytes, the message ends at ${size}`, {
+    offset: start,
+    length,
+    size,
+  });
+}
+
+function malformed(start: number, sought: string, found: string): IpgraftError {
+  return new IpgraftError('WIRE_MALFORMED', `at byte ${start}: sought ${sought}, found ${found}`, { offset: start, sought, found });
+}

@@ -1,0 +1,32 @@
+import { IpgraftError } from '../../compiler/errors.js';
+import type { CrossAttention } from '../locate-cross-attention.js';
+import type { Adapter, AdapterLayer } from './adapter.js';
+
+/**
+ * Pairs an adapter's layers with a UNet's cross-attentions by id, and refuses one that is for another UNet.
+ * Equal shapes prove nothing about the order: that is `checkpoint-order.ts`, held by tests with numbers.
+ * @throws IpgraftError `ADAPTER_COUNT`, `ADAPTER_WIDTH`
+ */
+export function fitAdapter(adapter: Adapter, attentions: readonly CrossAttention[]): Map<CrossAttention, AdapterLayer> {
+  if (adapter.layers.length !== attentions.length) {
+    throw new IpgraftError(
+      'ADAPTER_COUNT',
+      `${adapter.name} has ${adapter.layers.length} layers, the UNet has ${attentions.length} cross-attentions`,
+      { adapter: adapter.name, layers: adapter.layers.length, crossAttentions: attentions.length },
+    );
+  }
+  return new Map(
+    attentions.map((attention, n) => {
+      const layer = adapter.layers[n]!;
+      const [width, textWidth] = layer.key.shape;
+      if (width !== attention.width || textWidth !== attention.textWidth) {
+        throw new IpgraftError(
+          'ADAPTER_WIDTH',
+          `${adapter.name}: layer ${layer.id} is [${width}, ${textWidth}], ${attention.scope} needs [${attention.width}, ${attention.textWidth}]`,
+          { adapter: adapter.name, layer: layer.id, scope: attention.scope, found: [width!, textWidth!], sought: [attention.width, attention.textWidth] },
+        );
+      }
+      return [attention, layer];
+    }),
+  );
+}

@@ -1,0 +1,157 @@
+import type { Fragment } from '../../compiler/edit/fragment.js';
+import type { ValueName } from '../../compiler/onnx/node.js';
+import { floatTensor } from '../float-tensor.js';
+import { type Family, HEAD_WIDTH, type ImageProjection, resamplerDepth } from './image-projection.js';
+import { weightData } from './linear-weight.js';
+
+export interface ProjectionGraphOptions {
+  readonly projection: ImageProjection;
+  /** C. */
+  readonly tokenWidth: number;
+  /** Version of ai.onnx in which to write. */
+  readonly opset: number;
+  /** What parameter names begin with: `image_proj`. */
+  readonly parameters: string;
+}
+
+/**
+ * Writes an image projection into a fragment, in float32: `embeddings` [B, E] or [B, N, E] → image tokens [B, T, C].
+ * float32 whatever the model's type, because the Resampler's inner activations reach ±12,000, past what float16 bears with
+ * any precision (tencent-ailab/IP-Adapter, thread 434).
+ */
+export function projectImage(fragment: Fragment, embeddings: ValueName, options: ProjectionGraphOptions): ValueName {
+  return FAMILIES[options.projection.family](new Layers(fragment, options), embeddings);
+}
+
+const FAMILIES: Readonly<Record<Family, (layers: Layers, x: ValueName) => ValueName>> = { base, 'full-face': fullFace, plus: resampler };
+
+/** Linear to T·C numbers, cut into T tokens, LayerNorm. Source: `ImageProjModel`. */
+function base(layers: Layers, x: ValueName): ValueName {
+  const tokens = layers.reshape(layers.linear(x, 'proj'), [-1, layers.options.projection.tokens, layers.options.tokenWidth]);
+  return layers.norm(tokens, 'norm');
+}
+
+/** Linear, GELU, Linear, LayerNorm on each of the encoder's tokens. Source: `MLPProjModel`. */
+function fullFace(layers: Layers, x: ValueName): ValueName {
+  return layers.norm(layers.linear(layers.gelu(layers.linear(x, 'proj.0')), 'proj.2'), 'proj.3');
+}
+
+/**
+ * T learned latents that read the image features through attention, layer by layer. Keys and values come from the features
+ * **and** the latents, in this order. Source: `Resampler` (resampler.py), after the Perceiver of “Flamingo”.
+ */
+function resampler(layers: Layers, x: ValueName): ValueName {
+  const { tensors } = layers.options.projection;
+  const features = layers.linear(x, 'proj_in');
+  let latents = layers.latents(features);
+  for (let i = 0; i < resamplerDepth(tensors); i++) {
+    const part = (name: string) => `layers.${i}.${name}`;
+    const attended = resamplerAttention(layers, layers.norm(features, part('0.norm1')), layers.norm(latents, part('0.norm2')), part);
+    latents = layers.op('Add', attended, latents);
+    const inner = layers.gelu(layers.linear(layers.norm(latents, part('1.0')), part('1.1')));
+    latents = layers.op('Add', layers.linear(inner, part('1.3')), latents);
+  }
+  return layers.norm(layers.linear(latents, 'proj_out'), 'norm_out');
+}
+
+function resamplerAttention(layers: Layers, features: ValueName, latents: ValueName, part: (name: string) => string): ValueName {
+  const { heads } = layers.options.projection;
+  const inner = heads * HEAD_WIDTH;
+  const both = layers.concat([features, latents], 1);
+  const [key, value] = layers.halves(layers.linear(both, part('0.to_kv')), inner);
+  const split = (x: ValueName, order: readonly number[]) => layers.transpose(layers.reshape(x, [0, -1, heads, HEAD_WIDTH]), order);
+  const query = split(layers.linear(latents, part('0.to_q')), [0, 2, 1, 3]);
+  const scores = layers.op('MatMul', query, split(key, [0, 2, 3, 1]));
+  const weights = layers.softmax(layers.op('Mul', scores, layers.number(HEAD_WIDTH ** -0.5)));
+  const mixed = layers.op('MatMul', weights, split(value, [0, 2, 1, 3]));
+  return layers.linear(layers.reshape(layers.transpose(mixed, [0, 2, 1, 3]), [0, -1, inner]), part('0.to_out'));
+}
+
+const NORM_EPSILON = 1e-5;
+
+/** The few layers that image projections are made of, each as ONNX nodes with the checkpoint's weights. */
+class Layers {
+  readonly options: ProjectionGraphOptions;
+  private readonly fragment: Fragment;
+
+  constructor(fragment: Fragment, options: ProjectionGraphOptions) {
+    this.fragment = fragment;
+    this.options = options;
+  }
+
+  op(opType: string, ...inputs: readonly ValueName[]): ValueName {
+    return this.fragment.node(opType, inputs);
+  }
+
+  /** x · Wᵀ (+ b, when the checkpoint has one). */
+  linear(x: ValueName, name: string): ValueName {
+    const product = this.op('MatMul', x, this.parameter(`${name}.weight`, true));
+    return this.options.projection.tensors.has(`${name}.bias`) ? this.op('Add', product, this.parameter(`${name}.bias`, false)) : product;
+  }
+
+  /** LayerNorm over the last axis; in its parts before opset 17, which brought the operator. */
+  norm(x: ValueName, name: string): ValueName {
+    const [weight, bias] = [this.parameter(`${name}.weight`, false), this.parameter(`${name}.bias`, false)];
+    if (this.options.opset >= 17) {
+      const attributes = { axis: -1, epsilon: { float: NORM_EPSILON } };
+      return this.fragment.node('LayerNormalization', [x, weight, bias], { attributes });
+    }
+    const mean = (value: ValueName) => this.fragment.node('ReduceMean', [value], { attributes: { axes: [-1] } });
+    const centred = this.op('Sub', x, mean(x));
+    const variance = mean(this.op('Mul', centred, centred));
+    const deviation = this.op('Sqrt', this.op('Add', variance, this.number(NORM_EPSILON)));
+    return this.op('Add', this.op('Mul', this.op('Div', centred, deviation), weight), bias);
+  }
+
+  /** The exact GELU, x · ½ (1 + erf(x / √2)). */
+  gelu(x: ValueName): ValueName {
+    const erf = this.op('Erf', this.op('Div', x, this.number(Math.SQRT2)));
+    return this.op('Mul', this.op('Mul', x, this.op('Add', erf, this.number(1))), this.number(0.5));
+  }
+
+  softmax(x: ValueName): ValueName {
+    return this.fragment.node('Softmax', [x], { attributes: { axis: -1 } });
+  }
+
+  reshape(x: ValueName, shape: readonly number[]): ValueName {
+    return this.op('Reshape', x, this.fragment.integers(shape));
+  }
+
+  transpose(x: ValueName, order: readonly number[]): ValueName {
+    return this.fragment.node('Transpose', [x], { attributes: { perm: order } });
+  }
+
+  concat(values: readonly ValueName[], axis: number): ValueName {
+    return this.fragment.node('Concat', values, { attributes: { axis } });
+  }
+
+  /** The first and the second `width` columns of the last axis. */
+  halves(x: ValueName, width: number): [ValueName, ValueName] {
+    const axis = this.fragment.integers([2]);
+    const slice = (from: number, to: number) =>
+      this.op('Slice', x, this.fragment.integers([from]), this.fragment.integers([to]), axis);
+    return [slice(0, width), slice(width, 2 * width)];
+  }
+
+  /** The learned latents [1, T, D], once per row of `features`. */
+  latents(features: ValueName): ValueName {
+    const [zero, one] = [this.fragment.integers([0]), this.fragment.integers([1])];
+    const batch = this.op('Slice', this.op('Shape', features), zero, one, zero);
+    return this.op('Expand', this.parameter('latents', false), this.concat([batch, one, one], 0));
+  }
+
+  number(value: number): ValueName {
+    return this.fragment.tensor(floatTensor(`${this.options.parameters}.float_${value}`, 'float', [], [value]));
+  }
+
+  private parameter(name: string, transposed: boolean): ValueName {
+    const tensor = this.options.projection.tensors.get(name)!;
+    const dims = transposed ? tensor.shape.toReversed() : tensor.shape;
+    return this.fragment.tensor({
+      name: `${this.options.parameters}.${name}`,
+      dataType: 'float',
+      dims,
+      data: weightData(tensor, 'float', transposed),
+    });
+  }
+}

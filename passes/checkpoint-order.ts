@@ -1,0 +1,58 @@
+import { IpgraftError } from '../compiler/errors.js';
+
+/** The three parts of a UNet in the order in which a checkpoint numbers them: the middle comes last. */
+export const PARTS = ['down', 'up', 'mid'] as const;
+export type Part = (typeof PARTS)[number];
+
+/** Where a cross-attention stands in the UNet. */
+export interface Place {
+  readonly part: Part;
+  /** The numbers in the module path behind the part, outermost first: block, attention, transformer block. */
+  readonly numbers: readonly number[];
+}
+
+/** Module names that begin a part: diffusers', and those of the original latent-diffusion code. */
+const PART_OF: ReadonlyMap<string, Part> = new Map([
+  ['down_blocks', 'down'],
+  ['up_blocks', 'up'],
+  ['mid_block', 'mid'],
+  ['input_blocks', 'down'],
+  ['output_blocks', 'up'],
+  ['middle_block', 'mid'],
+]);
+
+/**
+ * Reads the place from a module path such as `unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2`.
+ * @throws IpgraftError `MATCH_PLACE`
+ */
+export function placeOf(scope: string): Place {
+  const modules = scope.split('.');
+  const start = modules.findIndex((module) => PART_OF.has(module));
+  if (start < 0) {
+    throw new IpgraftError('MATCH_PLACE', `sought ${[...PART_OF.keys()].join(', ')} in the module path, found ${scope}`, { scope });
+  }
+  const numbers = modules.slice(start + 1).filter((module) => /^\d+$/.test(module));
+  return { part: PART_OF.get(modules[start]!)!, numbers: numbers.map(Number) };
+}
+
+/**
+ * The order in which an IP-Adapter checkpoint numbers cross-attentions: all of down, all of up, and **mid last**,
+ * because diffusers registers a UNet's modules in that order. A graph runs down, mid, up: its order must never be used.
+ * The n-th (from 0) has the id `2n + 1`; even ids are the self-attentions, which have no image weights.
+ *
+ * Source: `UNet2DConditionModel.attn_processors` and `loaders/unet.py` of diffusers; `ip_adapter.py` of
+ * tencent-ailab/IP-Adapter saves a ModuleList in that order.
+ */
+export function inCheckpointOrder(a: Place, b: Place): number {
+  if (a.part !== b.part) return PARTS.indexOf(a.part) - PARTS.indexOf(b.part);
+  for (let i = 0; i < Math.max(a.numbers.length, b.numbers.length); i++) {
+    const difference = (a.numbers[i] ?? -1) - (b.numbers[i] ?? -1);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+/** The id of the n-th cross-attention, counted from 0. */
+export function checkpointId(n: number): number {
+  return 2 * n + 1;
+}

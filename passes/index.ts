@@ -1,0 +1,128 @@
+import type { Segment } from '../compiler/wire/rope.js';
+import { dataTypeName, type FloatType } from '../compiler/onnx/data-type.js';
+import type { Graph } from '../compiler/onnx/graph.js';
+import { IpgraftError } from '../compiler/errors.js';
+import type { Pass } from '../compiler/pass.js';
+import type { Adapter } from './adapter/adapter.js';
+import { fitAdapter } from './adapter/fit.js';
+import { weightData } from './adapter/linear-weight.js';
+import { addImageAttention } from './add-image-attention.js';
+import { cloneAttentionBranch } from './clone-attention-branch.js';
+import { type Branch, insertImageKv } from './insert-image-kv.js';
+import { insertImageInput } from './insert-image-input.js';
+import { type CrossAttention, type Located, type LocateOptions, locateCrossAttention } from './locate-cross-attention.js';
+import type { KeyOrValue } from './names.js';
+import { projectImageEmbeds } from './project-image-embeds.js';
+import { badScale, parseScale, type Scale } from './scale.js';
+import { splitEncoderHiddenStates } from './split-encoder-hidden-states.js';
+import { METADATA_PREFIX, stampMetadata } from './stamp-metadata.js';
+
+/** Where image tokens come from: cut from the text input, an input of their own, or projected inside from embeddings. */
+export type TokenSource = 'split' | 'input' | 'embeds';
+
+export interface GraftOptions extends LocateOptions {
+  /** Default `split`. */
+  readonly tokens?: TokenSource;
+  /** `--scale` as text; default `input`. */
+  readonly scale?: string;
+}
+
+/** What is grafted: the image weights of one adapter, and how many tokens it brings per image. */
+export interface Graft {
+  readonly name: string;
+  readonly tokens: number;
+  /** The checkpoint behind it; `null` for weights that start as copies of the text's. */
+  readonly adapter: Adapter | null;
+  /** to_k_ip.weight or to_v_ip.weight of one cross-attention, [C, h] in the attention's type. */
+  weight(attention: CrossAttention, which: KeyOrValue): Segment;
+}
+
+/** The graft that an adapter's checkpoint is. @throws IpgraftError `ADAPTER_COUNT`, `ADAPTER_WIDTH` */
+export function graftOf(adapter: Adapter, attentions: readonly CrossAttention[]): Graft {
+  const layers = fitAdapter(adapter, attentions);
+  return {
+    name: adapter.name,
+    tokens: adapter.tokens,
+    adapter,
+    weight(attention, which) {
+      const layer = layers.get(attention)!;
+      return weightData(which === 'k' ? layer.key : layer.value, attention.dataType, true);
+    },
+  };
+}
+
+export interface PlanInput {
+  readonly graph: Graph;
+  readonly located: Located;
+  readonly grafts: readonly Graft[];
+  readonly options: GraftOptions;
+  /** Metadata beside the journal, keys beginning with `ipgraft.`. */
+  readonly stamp: Readonly<Record<`ipgraft.${string}`, string>>;
+}
+
+/** Refuses a model that was patched before. @throws IpgraftError `MODEL_ALREADY_PATCHED` */
+export function refusePatched(graph: Graph): void {
+  const key = [...graph.metadata.keys()].find((name) => name.startsWith(METADATA_PREFIX));
+  if (key === undefined) return;
+  throw new IpgraftError('MODEL_ALREADY_PATCHED', `sought a base model, found ${key} in its metadata`, { key });
+}
+
+/** Locates with the options of a graft. */
+export function locate(graph: Graph, options: LocateOptions): Located {
+  refusePatched(graph);
+  return locateCrossAttention(graph, options);
+}
+
+/**
+ * The passes that put adapters into a UNet, in their order. The pipeline reads: bring the image tokens in, make keys and values of
+ * them, attend to them, add the result, write down what was done.
+ * @throws IpgraftError `OPTION_SCALE`
+ */
+export function graftPasses({ graph, located, grafts, options, stamp }: PlanInput): Pass[] {
+  const { textInput, attentions } = located;
+  const scale = parseScale(options.scale ?? 'input', attentions, grafts.length);
+  const branches = branchesOf(located, grafts, scale);
+  refuseIdle(grafts, branches, options.scale ?? 'input');
+  return [
+    imageTokens(graph, located, grafts, options.tokens ?? 'split'),
+    insertImageKv(branches),
+    cloneAttentionBranch(branches),
+    addImageAttention({ branches, adapters: grafts.length, attentions: attentions.length, scale }),
+    stampMetadata({ ...stamp, [`${METADATA_PREFIX}input`]: textInput }),
+  ];
+}
+
+function imageTokens(graph: Graph, { textInput, attentions }: Located, grafts: readonly Graft[], source: TokenSource): Pass {
+  const { textWidth } = attentions[0]!;
+  const tokens = grafts.map((graft) => graft.tokens);
+  const dataType = dataTypeName(graph.inputs.get(textInput)!.dataType) as FloatType;
+  if (source === 'split') return splitEncoderHiddenStates({ textInput, textWidth, tokens });
+  if (source === 'input') return insertImageInput({ textInput, textWidth, tokens, dataType });
+  const adapters = grafts.map(({ adapter }) => {
+    if (adapter !== null) return adapter;
+    throw new IpgraftError('OPTION_INVALID', '--tokens embeds needs an adapter with an image projection', { tokens: source });
+  });
+  return projectImageEmbeds({ textInput, adapters, dataType });
+}
+
+/** One branch per selected attention and adapter; a factor that is baked in as 0 needs none. */
+function branchesOf({ attentions }: Located, grafts: readonly Graft[], scale: Scale): Branch[] {
+  return attentions
+    .filter((attention) => attention.selected)
+    .flatMap((attention) =>
+      grafts
+        .map((graft, adapter): Branch => ({
+          attention,
+          adapter,
+          weights: { k: { data: graft.weight(attention, 'k') }, v: { data: graft.weight(attention, 'v') } },
+        }))
+        .filter((branch) => scale.kind !== 'constant' || scale.of(branch.adapter, attention) !== 0),
+    );
+}
+
+/** An adapter without a branch would bring tokens that nothing reads. */
+function refuseIdle(grafts: readonly Graft[], branches: readonly Branch[], scale: string): void {
+  grafts.forEach(({ name }, adapter) => {
+    if (!branches.some((branch) => branch.adapter === adapter)) throw badScale(scale, `${name} would have no effect anywhere`);
+  });
+}

@@ -1,0 +1,34 @@
+/** Where what belongs to no single attention is named. */
+export const ADAPTER_SCOPE = '/ip_adapter';
+
+/** `''`, `_2`, `_3`, …: the first adapter needs no number. */
+export function adapterSuffix(adapter: number): string {
+  return adapter === 0 ? '' : `_${adapter + 1}`;
+}
+
+/** `down_blocks.0.attentions.1.attn2` → `/down_blocks.0/attentions.1/attn2`: a module path as TorchScript writes it. */
+export function nodeScope(scope: string): string {
+  return `/${scope.replace(/\.(?!\d+(?:\.|$))/g, '/')}`;
+}
+
+/** The image tokens of an adapter, [B, T, C], with the batch of the text. */
+export function imageTokensOf(adapter: number): string {
+  return `${ADAPTER_SCOPE}/image_tokens${adapterSuffix(adapter)}`;
+}
+
+export type KeyOrValue = 'k' | 'v';
+
+/** The image keys or values of one attention, [B, T, h]. */
+export function imageProjectionOf(scope: string, which: KeyOrValue, adapter: number): string {
+  return `${nodeScope(scope)}/to_${which}_ip${adapterSuffix(adapter)}/MatMul_output_0`;
+}
+
+/** The initializer with the weight of to_k_ip or to_v_ip, [C, h]. */
+export function imageWeightOf(scope: string, which: KeyOrValue, adapter: number): string {
+  return `${scope}.to_${which}_ip${adapterSuffix(adapter)}.weight`;
+}
+
+/** What the image branch of one attention computes, unscaled, [B, S, h]. */
+export function branchExitOf(scope: string, adapter: number): string {
+  return `${nodeScope(scope)}/ip${adapterSuffix(adapter)}_output_0`;
+}

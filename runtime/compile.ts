@@ -1,0 +1,63 @@
+import type { Edited } from '../compiler/run-passes.js';
+import { runPasses } from '../compiler/run-passes.js';
+import { IpgraftError } from '../compiler/errors.js';
+import { fingerprint } from '../compiler/fingerprint.js';
+import type { Adapter } from '../passes/adapter/adapter.js';
+import { type Graft, type GraftOptions, graftOf, graftPasses, locate } from '../passes/index.js';
+import type { Located } from '../passes/locate-cross-attention.js';
+import { BASE_KEY } from '../passes/stamp-metadata.js';
+import type { OpenedModel } from './open.js';
+import { textGraft } from './text-graft.js';
+import { VERSION } from './version.js';
+
+export interface CompileOptions extends GraftOptions {
+  /** One or more adapters, in the order in which their tokens follow the text. */
+  readonly adapters?: readonly Adapter[];
+  /** Without an adapter: start to_k_ip and to_v_ip as copies of to_k and to_v, for this many image tokens. */
+  readonly initFromText?: { readonly tokens: number };
+}
+
+/** A patched model that is not written yet. */
+export interface PatchedModel extends Edited {
+  readonly opened: OpenedModel;
+  readonly located: Located;
+  readonly grafts: readonly Graft[];
+  readonly options: CompileOptions;
+}
+
+/**
+ * Grafts IP-Adapters into a UNet: `Z = Attn(Q, K, V) + Σ λ · Attn(Q, K', V')` at every selected cross-attention. Nothing is
+ * written, no weight is read: the result names what goes where, and `writePatched` streams it.
+ *
+ * @throws IpgraftError `MATCH_*` when the cross-attentions cannot be found for sure, `ADAPTER_*` when an adapter is for another
+ *   UNet, `MODEL_ALREADY_PATCHED`, `OPTION_*`
+ */
+export async function compile(opened: OpenedModel, options: CompileOptions): Promise<PatchedModel> {
+  const located = locate(opened.graph, options);
+  const grafts = await graftsOf(opened, located, options);
+  const stamp = {
+    'ipgraft.version': VERSION,
+    [BASE_KEY]: fingerprint(opened.file),
+    'ipgraft.adapters': JSON.stringify(
+      grafts.map(({ name, tokens, adapter }) => ({
+        name,
+        tokens,
+        ...(adapter && { family: adapter.projection.family, sha256: adapter.sha256 }),
+      })),
+    ),
+    'ipgraft.options': JSON.stringify({ tokens: options.tokens ?? 'split', scale: options.scale ?? 'input' }),
+  };
+  const passes = graftPasses({ graph: opened.graph, located, grafts, options, stamp });
+  return { ...runPasses(opened, passes), opened, located, grafts, options };
+}
+
+async function graftsOf(opened: OpenedModel, { attentions }: Located, options: CompileOptions): Promise<Graft[]> {
+  const { adapters = [], initFromText } = options;
+  if ((adapters.length === 0) === (initFromText === undefined)) {
+    throw new IpgraftError('OPTION_INVALID', 'sought either adapters or --init-from-text, found both or none', {
+      adapters: adapters.length,
+    });
+  }
+  if (initFromText !== undefined) return [await textGraft(opened, attentions, initFromText.tokens)];
+  return adapters.map((adapter) => graftOf(adapter, attentions));
+}

@@ -1,0 +1,87 @@
+import { realpath } from 'node:fs/promises';
+import { dirname, join, basename } from 'node:path';
+import type { Checkpoint } from '../compiler/checkpoint/checkpoint.js';
+import { openCheckpoint } from '../compiler/checkpoint/open-checkpoint.js';
+import { IpgraftError } from '../compiler/errors.js';
+import { contentDigest } from '../compiler/fingerprint.js';
+import type { ByteSource } from '../compiler/io/byte-source.js';
+import { fileFolder } from '../compiler/io/file-folder.js';
+import { openFile } from '../compiler/io/file-source.js';
+import { checkExternalData, type ModelFolder } from '../compiler/onnx/external-data.js';
+import { type Model, readModel } from '../compiler/onnx/read-model.js';
+import { type Adapter, readAdapter } from '../passes/adapter/adapter.js';
+
+/** A model whose file is open, with the folder in which its external data lies. */
+export interface OpenedModel extends Model {
+  readonly folder: ModelFolder;
+  /** Where it is on disk, links resolved; `null` for a model that is not a file. */
+  readonly path: string | null;
+  close(): Promise<void>;
+}
+
+/** An adapter whose file is open. */
+export interface OpenedAdapter extends Adapter {
+  readonly path: string | null;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens an ONNX model: reads its graph and the sizes of its data files, no weights.
+ * `from` is a path, or a source (a buffer, a browser's File) with the folder that holds its external data, if it has any.
+ * @throws IpgraftError `MODEL_*`, `WIRE_*`, `OPTION_FILE_MISSING`
+ */
+export async function openModel(from: string | ByteSource, folder: ModelFolder = NO_FOLDER): Promise<OpenedModel> {
+  const { source, path } = await openSource(from);
+  const files = path === null ? folder : fileFolder(dirname(path));
+  return closingOnError(source, async () => {
+    const model = await readModel(source);
+    await checkExternalData(model.graph, files);
+    const close = async () => void (await Promise.all([source.close(), files.close()]));
+    return { ...model, folder: files, path, close };
+  });
+}
+
+/**
+ * Opens an IP-Adapter checkpoint, safetensors or torch: reads names and shapes and digests the file.
+ * @throws IpgraftError `ADAPTER_*`, `OPTION_FILE_MISSING`
+ */
+export async function openAdapter(from: string | ByteSource): Promise<OpenedAdapter> {
+  const { source, path } = await openSource(from);
+  return closingOnError(source, async () => {
+    const checkpoint: Checkpoint = await openCheckpoint(source);
+    const adapter = readAdapter(checkpoint, source.name, await contentDigest(source));
+    return { ...adapter, path, close: () => source.close() };
+  });
+}
+
+/** Opens a path; a missing file is a matter of options, not of models. */
+export async function openSource(from: string | ByteSource): Promise<{ source: ByteSource; path: string | null }> {
+  if (typeof from !== 'string') return { source: from, path: null };
+  try {
+    // The name that the user gave, in the folder where the file really is: its external data lies there.
+    const path = join(await realpath(dirname(from)), basename(from));
+    return { source: await openFile(path), path };
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === undefined) throw cause;
+    const why = code === 'ENOENT' || code === 'ENOTDIR' ? 'there is no such file' : code === 'EISDIR' ? 'it is no file' : code;
+    throw new IpgraftError('OPTION_FILE_MISSING', `${from} cannot be read: ${why}`, { file: from, code }, { cause });
+  }
+}
+
+async function closingOnError<T>(source: ByteSource, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+const NO_FOLDER: ModelFolder = {
+  size: async () => null,
+  open: async (location) => {
+    throw new IpgraftError('MODEL_EXTERNAL_MISSING', `the model names ${location}, and no folder was given with it`, { location });
+  },
+  close: async () => {},
+};

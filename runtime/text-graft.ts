@@ -1,0 +1,38 @@
+import { IpgraftError } from '../compiler/errors.js';
+import type { Segment } from '../compiler/wire/rope.js';
+import type { Graft } from '../passes/index.js';
+import type { CrossAttention } from '../passes/locate-cross-attention.js';
+import type { OpenedModel } from './open.js';
+
+/**
+ * The graft that training starts from: to_k_ip and to_v_ip are copies of the base's own to_k and to_v. The weights are named
+ * where they lie, in the model or in its data files, and copied when the result is written.
+ * @throws IpgraftError `OPTION_INVALID`, `MODEL_TYPE_UNSUPPORTED`
+ */
+export async function textGraft(opened: OpenedModel, attentions: readonly CrossAttention[], tokens: number): Promise<Graft> {
+  if (!Number.isSafeInteger(tokens) || tokens < 1) {
+    throw new IpgraftError('OPTION_INVALID', `--num-tokens: sought a whole number from 1, found ${tokens}`, { found: tokens });
+  }
+  const data = new Map<string, Segment>();
+  for (const { key, value } of attentions) {
+    for (const { weight } of [key, value]) data.set(weight, await locateData(opened, weight));
+  }
+  return {
+    name: 'text weights',
+    tokens,
+    adapter: null,
+    weight: (attention, which) => data.get((which === 'k' ? attention.key : attention.value).weight)!,
+  };
+}
+
+async function locateData(opened: OpenedModel, name: string): Promise<Segment> {
+  const tensor = opened.graph.initializers.get(name)!;
+  const [inside] = tensor.raw?.segments ?? [];
+  if (inside !== undefined) return inside;
+  if (tensor.external === null) {
+    throw new IpgraftError('MODEL_TYPE_UNSUPPORTED', `${name}: sought raw or external weight data, found neither`, { tensor: name });
+  }
+  const { location, offset, length } = tensor.external;
+  const source = await opened.folder.open(location);
+  return { kind: 'stored', length: length ?? source.size - offset, source, offset };
+}

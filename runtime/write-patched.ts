@@ -1,0 +1,132 @@
+import { realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, parse, resolve } from 'node:path';
+import { IpgraftError } from '../compiler/errors.js';
+import { type OutputFile, type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
+import { externalLocations } from '../compiler/onnx/external-data.js';
+import { type PlacedWeights, type Placement, placeWeights } from '../compiler/onnx/place-weights.js';
+import { writeModel } from '../compiler/onnx/write-model.js';
+import { WEIGHTS_KEY } from '../passes/stamp-metadata.js';
+import type { PatchedModel } from './compile.js';
+
+/** `auto` references the base's weights when the output lies in the base's folder, and copies them when it does not. */
+export type WeightsMode = 'auto' | 'reference' | 'copy';
+
+export interface WritePatchedOptions extends WriteOptions {
+  readonly weights?: WeightsMode;
+}
+
+/** What was written. */
+export interface WrittenModel {
+  readonly weights: 'reference' | 'copy';
+  /** Files of the result by name, the model last. Bytes. */
+  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  /** Files of the base that the result needs beside it. */
+  readonly needs: readonly string[];
+}
+
+/** From here on protobuf cannot hold a message. Bytes. */
+const LARGEST_MESSAGE = 2 ** 31 - 1;
+
+/**
+ * Writes a patched model to `path`. Cost follows the adapter: in `reference` mode large weights of the base are named where they
+ * are, in `copy` mode they stream past. Either all files are there afterwards or none.
+ * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_IS_INPUT`, `OUTPUT_FAILED`, `OUTPUT_TOO_LARGE`, `OPTION_INVALID`
+ */
+export async function writePatched(patched: PatchedModel, path: string, options: WritePatchedOptions = {}): Promise<WrittenModel> {
+  const plan = await planOutput(patched, path, options.weights ?? 'auto');
+  await writeFiles(plan.files, options);
+  return plan.written;
+}
+
+/** What {@link writePatched} would write, without writing. */
+export async function planOutput(
+  patched: PatchedModel,
+  path: string,
+  weights: WeightsMode,
+): Promise<{ files: OutputFile[]; written: WrittenModel }> {
+  const { opened } = patched;
+  const target = resolve(path);
+  const folder = await realFolder(dirname(target));
+  const besideBase = opened.path !== null && dirname(opened.path) === folder;
+  if (weights === 'reference' && !besideBase) {
+    throw new IpgraftError('OPTION_INVALID', '--weights reference: the output must lie in the folder of the base', { output: basename(path) });
+  }
+  const mode = weights === 'copy' || !besideBase ? 'copy' : 'reference';
+  await refuseInputs(patched, join(folder, basename(target)));
+
+  const locations = [...externalLocations(opened.graph)];
+  const sidecarName = `${parse(target).name}.ip_adapter.data`;
+  const placed = placeAll(patched, mode, sidecarName, locations.length > 0);
+  const model = writeModel(opened, placed.graph);
+  const files: OutputFile[] = [];
+  if (!besideBase && opened.path !== null) {
+    for (const location of locations) {
+      const copyOf = join(dirname(opened.path), location);
+      files.push({ path: join(folder, location), content: { copyOf, size: (await stat(copyOf)).size } });
+    }
+  }
+  if (placed.sidecar.length > 0) files.push({ path: join(folder, sidecarName), content: placed.sidecar });
+  files.push({ path: join(folder, basename(target)), content: model });
+  const needs = mode === 'copy' ? [] : [...(placed.referenced.tensors > 0 ? [basename(opened.path!)] : []), ...locations];
+  return {
+    files,
+    written: {
+      weights: mode,
+      files: files.map(({ path: file, content }) => ({
+        name: basename(file),
+        bytes: 'copyOf' in content ? content.size : content.length,
+      })),
+      needs: besideBase && mode === 'copy' ? locations : needs,
+    },
+  };
+}
+
+function placeAll(patched: PatchedModel, mode: 'reference' | 'copy', sidecar: string, hasExternal: boolean): PlacedWeights {
+  const { opened, graph } = patched;
+  const place = (placement: Placement, location: string) => {
+    const placed = placeWeights(graph, placement);
+    if (placed.referenced.tensors === 0) return placed;
+    // Whoever undoes the graft must know that these tensors once were inside.
+    const metadata = new Map([...placed.graph.metadata, [WEIGHTS_KEY, location]]);
+    return { ...placed, graph: placed.graph.with({ metadata }) };
+  };
+  if (mode === 'reference') {
+    const reference = basename(opened.path!);
+    return place({ sidecar, base: { reference } }, reference);
+  }
+  const carried = place({ sidecar: hasExternal ? sidecar : null, base: 'carry' }, sidecar);
+  return writeModel(opened, carried.graph).length <= LARGEST_MESSAGE ? carried : place({ sidecar, base: 'sidecar' }, sidecar);
+}
+
+async function realFolder(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch {
+    // It will be made when the files are written.
+    return path;
+  }
+}
+
+/** The base, its data and the adapters are never an output, --force or not. */
+async function refuseInputs({ opened, options }: PatchedModel, target: string): Promise<void> {
+  const folder = opened.path === null ? null : dirname(opened.path);
+  const inputs = [
+    opened.path,
+    ...(folder === null ? [] : [...externalLocations(opened.graph)].map((location) => join(folder, location))),
+    ...(options.adapters ?? []).map((adapter) => ('path' in adapter ? (adapter.path as string | null) : null)),
+  ];
+  const [targetFile, ...inputFiles] = await Promise.all([target, ...inputs].map(identity));
+  if (targetFile === null || !inputFiles.includes(targetFile!)) return;
+  throw new IpgraftError('OUTPUT_IS_INPUT', `${basename(target)} is one of the inputs`, { file: basename(target) });
+}
+
+/** Two names of one file have one identity; `null` where there is no file. */
+async function identity(path: string | null): Promise<string | null> {
+  if (path === null) return null;
+  try {
+    const { dev, ino } = await stat(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    return null;
+  }
+}

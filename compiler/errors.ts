@@ -23,10 +23,10 @@ export const CATALOGUE = {
   },
   MODEL_NOT_ONNX: {
     when: 'The file is something else than an ONNX model.',
-    hint: 'Give the .onnx file of the UNet (in optimum\'s folders: unet/model.onnx).',
+    hint: "Give the .onnx file of the UNet (in optimum's folders: unet/model.onnx).",
   },
   MODEL_EMPTY: {
-    when: 'The model\'s graph has no nodes.',
+    when: "The model's graph has no nodes.",
     hint: 'Export the model again.',
   },
   MODEL_DUPLICATE_NAME: {
@@ -42,7 +42,7 @@ export const CATALOGUE = {
     hint: 'Give a file that `ipgraft compile` wrote.',
   },
   MODEL_EXTERNAL_ESCAPES: {
-    when: 'An external-data location leaves the model\'s folder.',
+    when: "An external-data location leaves the model's folder.",
     hint: 'Do not use this file: a location must be a plain relative path below the model.',
   },
   MODEL_EXTERNAL_MISSING: {
@@ -75,11 +75,11 @@ export const CATALOGUE = {
   },
   MATCH_NO_SCOPE: {
     when: 'A cross-attention was found whose module path is unknown, so that its place in the checkpoint is unknown too.',
-    hint: 'Give a model that still has its node names, or its initializers\' names.',
+    hint: "Give a model that still has its node names, or its initializers' names.",
   },
   MATCH_PLACE: {
     when: 'A module path does not tell the place in the UNet (down_blocks, mid_block or up_blocks).',
-    hint: 'Pass --pattern so that only attentions of the UNet\'s blocks match.',
+    hint: "Pass --pattern so that only attentions of the UNet's blocks match.",
   },
   MATCH_PATTERN: {
     when: 'The pattern matches no cross-attention.',
@@ -94,7 +94,7 @@ export const CATALOGUE = {
     hint: 'ipgraft serves adapters of UNets: ids 1, 3, 5…, no biases, no norm_ip.',
   },
   ADAPTER_LAYERS: {
-    when: 'The checkpoint\'s layers are not complete pairs of to_k_ip and to_v_ip with ids 1, 3, 5….',
+    when: "The checkpoint's layers are not complete pairs of to_k_ip and to_v_ip with ids 1, 3, 5….",
     hint: 'The file is damaged or converted wrongly: use the published one.',
   },
   ADAPTER_COUNT: {
@@ -102,7 +102,7 @@ export const CATALOGUE = {
     hint: 'The adapter is for another UNet (SD1.5 and SD2.1 have 16 layers, SDXL has 70).',
   },
   ADAPTER_WIDTH: {
-    when: 'A layer of the adapter has another width than the UNet\'s cross-attention.',
+    when: "A layer of the adapter has another width than the UNet's cross-attention.",
     hint: 'The adapter is for another UNet: SD1.5 has text width 768, SD2.1 1024, SDXL 2048.',
   },
   ADAPTER_PROJECTION: {
@@ -159,7 +159,7 @@ export const CATALOGUE = {
   },
   OUTPUT_TOO_LARGE: {
     when: 'A file of 2 GiB or more would be written as one protobuf.',
-    hint: 'Use --weights reference, or keep the base\'s weights as external data.',
+    hint: "Use --weights reference, or keep the base's weights as external data.",
   },
   OPTION_INVALID: {
     when: 'An option or its value is not understood.',
@@ -170,8 +170,12 @@ export const CATALOGUE = {
     hint: 'Check the path.',
   },
   OPTION_SCALE: {
-    when: 'The scale is not a number, `input`, `layers`, `optional=N` or diffusers\' JSON for this UNet.',
+    when: "The scale is not a number, `input`, `layers`, `optional=N` or diffusers' JSON for this UNet.",
     hint: 'See “Scales” in docs/adapters.md.',
+  },
+  VERIFY_UNDECLARED: {
+    when: 'The patched graph differs from the base in something that no edit declares.',
+    hint: 'This is a fault in ipgraft: please report it with the model.',
   },
 } as const satisfies Record<string, Entry>;
 
@@ -202,7 +206,12 @@ export class IpgraftError extends Error {
   readonly facts: Facts;
   readonly hint: string;
 
-  constructor(code: ErrorCode, message: string, facts: Facts = {}, options: { hint?: string; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    facts: Facts = {},
+    options: { hint?: string; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.facts = facts;

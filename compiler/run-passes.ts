@@ -37,7 +37,7 @@ export function runPasses(model: Model, passes: readonly Pass[]): Edited {
     results.push({ pass: pass.name, edits });
     graph = after;
   }
-  verify(model.graph, graph);
+  verify(model.graph, graph, journal);
   return { base: model, graph, passes: results };
 }
 

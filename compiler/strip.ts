@@ -26,9 +26,13 @@ export interface StampKeys {
 export async function strip(model: Model, folder: ModelFolder, keys: StampKeys): Promise<Rope> {
   const journal = model.graph.metadata.get(keys.journal);
   if (journal === undefined) {
-    throw new IpgraftError('MODEL_NOT_PATCHED', `${model.source.name}: sought ${keys.journal} in the model metadata, found none`, {
-      file: model.source.name,
-    });
+    throw new IpgraftError(
+      'MODEL_NOT_PATCHED',
+      `${model.source.name}: sought ${keys.journal} in the model metadata, found none`,
+      {
+        file: model.source.name,
+      },
+    );
   }
   let graph = revert(model.graph, parseJournal(journal));
   const weights = graph.metadata.get(keys.weights);
@@ -37,10 +41,14 @@ export async function strip(model: Model, folder: ModelFolder, keys: StampKeys):
   const file = writeModel(model, graph.with({ metadata }));
   const [sought, found] = [model.graph.metadata.get(keys.base) ?? '', fingerprint(file)];
   if (sought !== found) {
-    throw new IpgraftError('VERIFY_BASE_CHANGED', `sought the base with fingerprint ${sought}, restored one with ${found}`, {
-      sought,
-      found,
-    });
+    throw new IpgraftError(
+      'VERIFY_BASE_CHANGED',
+      `sought the base with fingerprint ${sought}, restored one with ${found}`,
+      {
+        sought,
+        found,
+      },
+    );
   }
   return file;
 }
@@ -50,7 +58,10 @@ function carryWeights(graph: Graph, location: string, source: ByteSource): Graph
   for (const [name, tensor] of graph.initializers) {
     if (tensor.external?.location !== location) continue;
     const { offset, length } = tensor.external;
-    initializers.set(name, tensor.withRawData(new Rope([{ kind: 'stored', length: length!, source, offset }])));
+    initializers.set(
+      name,
+      tensor.withRawData(new Rope([{ kind: 'stored', length: length!, source, offset }])),
+    );
   }
   return graph.with({ initializers });
 }

@@ -1,18 +1,22 @@
+import { diff } from './diff.js';
+import type { Journal } from './edit/journal.js';
 import { IpgraftError } from './errors.js';
 import type { Graph } from './onnx/graph.js';
 import type { Node, ValueName } from './onnx/node.js';
 
 /**
  * Checks that an edited graph is still a legal ONNX graph where the edits touched it: every value made once and before it is
- * read, every inserted name unique, nothing inserted in vain. What the base itself was is not judged.
- * @throws IpgraftError `VERIFY_VALUE_MADE_TWICE`, `VERIFY_VALUE_UNKNOWN`, `VERIFY_NAME_TAKEN`, `VERIFY_UNUSED`
+ * read, every inserted name unique, nothing inserted in vain; and that it differs from the base in what the journal says
+ * and in nothing else. What the base itself was is not judged.
+ * @throws IpgraftError `VERIFY_VALUE_MADE_TWICE`, `VERIFY_VALUE_UNKNOWN`, `VERIFY_NAME_TAKEN`, `VERIFY_UNUSED`, `VERIFY_UNDECLARED`
  */
-export function verify(base: Graph, graph: Graph): void {
+export function verify(base: Graph, graph: Graph, journal: Journal): void {
   const touched = new Set<Node>(graph.nodes);
   for (const node of base.nodes) touched.delete(node);
   verifyValues(graph, touched);
   verifyNames(graph);
   verifyUse(base, graph);
+  verifyJournal(base, graph, journal);
 }
 
 function verifyValues(graph: Graph, touched: ReadonlySet<Node>): void {
@@ -21,18 +25,26 @@ function verifyValues(graph: Graph, touched: ReadonlySet<Node>): void {
     if (touched.has(node)) {
       for (const input of node.inputs) {
         if (known.has(input)) continue;
-        throw new IpgraftError('VERIFY_VALUE_UNKNOWN', `${node.label} reads ${input}, which nothing makes before it`, {
-          node: node.label,
-          value: input,
-        });
+        throw new IpgraftError(
+          'VERIFY_VALUE_UNKNOWN',
+          `${node.label} reads ${input}, which nothing makes before it`,
+          {
+            node: node.label,
+            value: input,
+          },
+        );
       }
     }
     for (const output of node.outputs) {
       if (output !== '' && known.has(output)) {
-        throw new IpgraftError('VERIFY_VALUE_MADE_TWICE', `${node.label} makes ${output}, which exists already`, {
-          node: node.label,
-          value: output,
-        });
+        throw new IpgraftError(
+          'VERIFY_VALUE_MADE_TWICE',
+          `${node.label} makes ${output}, which exists already`,
+          {
+            node: node.label,
+            value: output,
+          },
+        );
       }
       known.add(output);
     }
@@ -57,8 +69,25 @@ function verifyUse(base: Graph, graph: Graph): void {
   for (const node of graph.nodes) {
     if (node.place === null && !node.outputs.some(isUsed)) throw unused(node.label);
   }
-  for (const name of graph.initializers.keys()) if (!base.initializers.has(name) && !isUsed(name)) throw unused(name);
+  for (const name of graph.initializers.keys())
+    if (!base.initializers.has(name) && !isUsed(name)) throw unused(name);
   for (const name of graph.inputs.keys()) if (!base.inputs.has(name) && !isUsed(name)) throw unused(name);
+}
+
+function verifyJournal(base: Graph, graph: Graph, journal: Journal): void {
+  const { entries, unexplained } = diff(base, graph);
+  const declared = new Set(journal.map((entry) => JSON.stringify(entry)));
+  const undeclared = entries.filter((entry) => !declared.has(JSON.stringify(entry)));
+  const [first] = [...unexplained, ...undeclared.map((entry) => JSON.stringify(entry))];
+  if (first === undefined && entries.length === declared.size) return;
+  throw new IpgraftError(
+    'VERIFY_UNDECLARED',
+    `the graph differs from its base in what no edit declares: ${first ?? 'an edit had no effect'}`,
+    {
+      declared: declared.size,
+      found: entries.length,
+    },
+  );
 }
 
 function unused(what: string): IpgraftError {

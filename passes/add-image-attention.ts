@@ -1,10 +1,10 @@
-import { broken } from '../compiler/run-passes.js';
 import type { Edit } from '../compiler/edit/edit.js';
 import { Fragment, NodeNames } from '../compiler/edit/fragment.js';
-import { DATA_TYPE, type FloatType } from '../compiler/onnx/data-type.js';
 import type { NewTensor } from '../compiler/onnx/create.js';
+import { DATA_TYPE, type FloatType } from '../compiler/onnx/data-type.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
+import { broken } from '../compiler/run-passes.js';
 import { floatTensor } from './float-tensor.js';
 import type { Branch } from './insert-image-kv.js';
 import { ADAPTER_SCOPE, adapterSuffix, branchExitOf, nodeScope } from './names.js';
@@ -61,11 +61,14 @@ export function addImageAttention(options: AddOptions): Pass {
     ensures(before, after) {
       for (const { attention } of branches) {
         const { node, input, value } = attention.exit;
-        if (after.producer(node)?.inputs[input] === value) throw broken(NAME, `${attention.scope} still reads the text attention alone`);
+        if (after.producer(node)?.inputs[input] === value)
+          throw broken(NAME, `${attention.scope} still reads the text attention alone`);
       }
       const fromCaller = scale.kind !== 'constant';
-      if (fromCaller && !before.inputs.has(SCALE_INPUT) && !after.inputs.has(SCALE_INPUT)) throw broken(NAME, 'no scale input');
-      if (scale.kind === 'optional' && !after.initializers.has(SCALE_INPUT)) throw broken(NAME, 'the scale input has no default');
+      if (fromCaller && !before.inputs.has(SCALE_INPUT) && !after.inputs.has(SCALE_INPUT))
+        throw broken(NAME, 'no scale input');
+      if (scale.kind === 'optional' && !after.initializers.has(SCALE_INPUT))
+        throw broken(NAME, 'the scale input has no default');
     },
   };
 }
@@ -85,7 +88,12 @@ class ScaleValues {
     const shape = scale.kind === 'layers' ? [adapters, attentions] : [adapters];
     this.head.push({ kind: 'insert-input', input: { name: SCALE_INPUT, dataType: 'float', shape } });
     if (scale.kind !== 'optional') return;
-    const tensor: NewTensor = floatTensor(SCALE_INPUT, 'float', [adapters], new Array(adapters).fill(scale.value));
+    const tensor: NewTensor = floatTensor(
+      SCALE_INPUT,
+      'float',
+      [adapters],
+      new Array(adapters).fill(scale.value),
+    );
     this.head.push({ kind: 'insert-initializer', tensor });
   }
 
@@ -99,11 +107,22 @@ class ScaleValues {
     const { scale } = this.options;
     if (scale.kind === 'constant') {
       const value = scale.of(adapter, attention);
-      return value === 1 ? undefined : site.tensor(floatTensor(`${attention.scope}.ip_scale${adapterSuffix(adapter)}`, attention.dataType, [], [value]));
+      return value === 1
+        ? undefined
+        : site.tensor(
+            floatTensor(
+              `${attention.scope}.ip_scale${adapterSuffix(adapter)}`,
+              attention.dataType,
+              [],
+              [value],
+            ),
+          );
     }
     const row = this.row(adapter, attention.dataType);
     // Columns follow the checkpoint: ids are 1, 3, 5….
-    return scale.kind === 'layers' ? site.node('Gather', [row, this.fragment.integers((attention.id - 1) / 2)]) : row;
+    return scale.kind === 'layers'
+      ? site.node('Gather', [row, this.fragment.integers((attention.id - 1) / 2)])
+      : row;
   }
 
   /** What the caller gives for one adapter, in the type in which the attention runs. */
@@ -111,8 +130,11 @@ class ScaleValues {
     const key = `${adapter} ${dataType}`;
     let row = this.rows.get(key);
     if (row === undefined) {
-      row = this.fragment.node('Gather', [SCALE_INPUT, this.fragment.integers(adapter)], { name: `Gather_scale${adapterSuffix(adapter)}` });
-      if (dataType !== 'float') row = this.fragment.node('Cast', [row], { attributes: { to: DATA_TYPE[dataType] } });
+      row = this.fragment.node('Gather', [SCALE_INPUT, this.fragment.integers(adapter)], {
+        name: `Gather_scale${adapterSuffix(adapter)}`,
+      });
+      if (dataType !== 'float')
+        row = this.fragment.node('Cast', [row], { attributes: { to: DATA_TYPE[dataType] } });
       this.rows.set(key, row);
     }
     return row;

@@ -29,7 +29,11 @@ export function placeOf(scope: string): Place {
   const modules = scope.split('.');
   const start = modules.findIndex((module) => PART_OF.has(module));
   if (start < 0) {
-    throw new IpgraftError('MATCH_PLACE', `sought ${[...PART_OF.keys()].join(', ')} in the module path, found ${scope}`, { scope });
+    throw new IpgraftError(
+      'MATCH_PLACE',
+      `sought ${[...PART_OF.keys()].join(', ')} in the module path, found ${scope}`,
+      { scope },
+    );
   }
   const numbers = modules.slice(start + 1).filter((module) => /^\d+$/.test(module));
   return { part: PART_OF.get(modules[start]!)!, numbers: numbers.map(Number) };

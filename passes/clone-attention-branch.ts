@@ -1,9 +1,9 @@
-import { broken } from '../compiler/run-passes.js';
 import type { Edit } from '../compiler/edit/edit.js';
 import { NodeNames } from '../compiler/edit/fragment.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
+import { broken } from '../compiler/run-passes.js';
 import type { Branch } from './insert-image-kv.js';
 import { adapterSuffix, branchExitOf, imageProjectionOf, nodeScope } from './names.js';
 
@@ -17,7 +17,8 @@ const NAME = 'clone-attention-branch';
 export function cloneAttentionBranch(branches: readonly Branch[]): Pass {
   return {
     name: NAME,
-    summary: 'repeats the attention between to_k, to_v and to_out for the image keys and values, on the same query',
+    summary:
+      'repeats the attention between to_k, to_v and to_out for the image keys and values, on the same query',
     run(graph) {
       const names = new NodeNames(graph);
       return branches.flatMap((branch) => cloneOne(graph, names, branch));
@@ -39,7 +40,9 @@ function cloneOne(graph: Graph, names: NodeNames, { attention, adapter }: Branch
   ]);
   return attention.cone.map((id) => {
     const node = graph.producer(id)!;
-    const name = names.claim(`${nodeScope(scope)}/ip${adapterSuffix(adapter)}/${lastPart(node.name) || node.opType}`);
+    const name = names.claim(
+      `${nodeScope(scope)}/ip${adapterSuffix(adapter)}/${lastPart(node.name) || node.opType}`,
+    );
     const outputs = node.outputs.map((output, i) => {
       if (output === '') return '';
       const cloned = output === exit.value ? branchExitOf(scope, adapter) : `${name}_output_${i}`;

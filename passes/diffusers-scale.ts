@@ -11,7 +11,10 @@ import { badScale } from './scale.js';
  * Unlike there, a block without cross-attentions is refused, not ignored: it is a slip.
  * @throws IpgraftError `OPTION_SCALE`
  */
-export function expandDiffusersScale(entry: unknown, attentions: readonly CrossAttention[]): Map<number, number> {
+export function expandDiffusersScale(
+  entry: unknown,
+  attentions: readonly CrossAttention[],
+): Map<number, number> {
   if (typeof entry === 'number') return new Map(attentions.map(({ id }) => [id, entry]));
   if (!isDictionary(entry)) throw refuse(entry, 'sought a number or a dictionary with down, mid and up');
   const unknown = Object.keys(entry).find((key) => !(PARTS as readonly string[]).includes(key));
@@ -64,8 +67,10 @@ function expandBlock(
     throw refuse(entry, `${name}: sought a number or a list of numbers`);
   }
   const each = list.length === 1 ? within.map(() => list[0] as number) : list;
-  if (each.length !== within.length) throw refuse(entry, `${name} has ${within.length} attentions, the list has ${each.length} numbers`);
-  for (const { id, place } of attentions) scales.set(id, each[within.indexOf(place.numbers[attentionNumber])]!);
+  if (each.length !== within.length)
+    throw refuse(entry, `${name} has ${within.length} attentions, the list has ${each.length} numbers`);
+  for (const { id, place } of attentions)
+    scales.set(id, each[within.indexOf(place.numbers[attentionNumber])]!);
 }
 
 function isDictionary(value: unknown): value is Record<string, unknown> {

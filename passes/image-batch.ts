@@ -21,7 +21,9 @@ export class ImageBatch {
     const one = fragment.integers([1]);
     const target = fragment.node('Concat', [this.batch, one, one], { attributes: { axis: 0 } });
     const spread = fragment.node('Expand', [tokens, target]);
-    const shape = fragment.node('Concat', [this.batch, fragment.integers([count, width])], { attributes: { axis: 0 } });
+    const shape = fragment.node('Concat', [this.batch, fragment.integers([count, width])], {
+      attributes: { axis: 0 },
+    });
     fragment.node('Reshape', [spread, shape], { output });
   }
 

@@ -1,16 +1,21 @@
-import type { Segment } from '../compiler/wire/rope.js';
+import { IpgraftError } from '../compiler/errors.js';
 import { dataTypeName, type FloatType } from '../compiler/onnx/data-type.js';
 import type { Graph } from '../compiler/onnx/graph.js';
-import { IpgraftError } from '../compiler/errors.js';
 import type { Pass } from '../compiler/pass.js';
+import type { Segment } from '../compiler/wire/rope.js';
 import type { Adapter } from './adapter/adapter.js';
 import { fitAdapter } from './adapter/fit.js';
 import { weightData } from './adapter/linear-weight.js';
 import { addImageAttention } from './add-image-attention.js';
 import { cloneAttentionBranch } from './clone-attention-branch.js';
-import { type Branch, insertImageKv } from './insert-image-kv.js';
 import { insertImageInput } from './insert-image-input.js';
-import { type CrossAttention, type Located, type LocateOptions, locateCrossAttention } from './locate-cross-attention.js';
+import { type Branch, insertImageKv } from './insert-image-kv.js';
+import {
+  type CrossAttention,
+  type Located,
+  type LocateOptions,
+  locateCrossAttention,
+} from './locate-cross-attention.js';
 import type { KeyOrValue } from './names.js';
 import { projectImageEmbeds } from './project-image-embeds.js';
 import { badScale, parseScale, type Scale } from './scale.js';
@@ -64,7 +69,9 @@ export interface PlanInput {
 export function refusePatched(graph: Graph): void {
   const key = [...graph.metadata.keys()].find((name) => name.startsWith(METADATA_PREFIX));
   if (key === undefined) return;
-  throw new IpgraftError('MODEL_ALREADY_PATCHED', `sought a base model, found ${key} in its metadata`, { key });
+  throw new IpgraftError('MODEL_ALREADY_PATCHED', `sought a base model, found ${key} in its metadata`, {
+    key,
+  });
 }
 
 /** Locates with the options of a graft. */
@@ -92,7 +99,12 @@ export function graftPasses({ graph, located, grafts, options, stamp }: PlanInpu
   ];
 }
 
-function imageTokens(graph: Graph, { textInput, attentions }: Located, grafts: readonly Graft[], source: TokenSource): Pass {
+function imageTokens(
+  graph: Graph,
+  { textInput, attentions }: Located,
+  grafts: readonly Graft[],
+  source: TokenSource,
+): Pass {
   const { textWidth } = attentions[0]!;
   const tokens = grafts.map((graft) => graft.tokens);
   const dataType = dataTypeName(graph.inputs.get(textInput)!.dataType) as FloatType;
@@ -100,7 +112,9 @@ function imageTokens(graph: Graph, { textInput, attentions }: Located, grafts: r
   if (source === 'input') return insertImageInput({ textInput, textWidth, tokens, dataType });
   const adapters = grafts.map(({ adapter }) => {
     if (adapter !== null) return adapter;
-    throw new IpgraftError('OPTION_INVALID', '--tokens embeds needs an adapter with an image projection', { tokens: source });
+    throw new IpgraftError('OPTION_INVALID', '--tokens embeds needs an adapter with an image projection', {
+      tokens: source,
+    });
   });
   return projectImageEmbeds({ textInput, adapters, dataType });
 }
@@ -111,11 +125,13 @@ function branchesOf({ attentions }: Located, grafts: readonly Graft[], scale: Sc
     .filter((attention) => attention.selected)
     .flatMap((attention) =>
       grafts
-        .map((graft, adapter): Branch => ({
-          attention,
-          adapter,
-          weights: { k: { data: graft.weight(attention, 'k') }, v: { data: graft.weight(attention, 'v') } },
-        }))
+        .map(
+          (graft, adapter): Branch => ({
+            attention,
+            adapter,
+            weights: { k: { data: graft.weight(attention, 'k') }, v: { data: graft.weight(attention, 'v') } },
+          }),
+        )
         .filter((branch) => scale.kind !== 'constant' || scale.of(branch.adapter, attention) !== 0),
     );
 }
@@ -123,6 +139,7 @@ function branchesOf({ attentions }: Located, grafts: readonly Graft[], scale: Sc
 /** An adapter without a branch would bring tokens that nothing reads. */
 function refuseIdle(grafts: readonly Graft[], branches: readonly Branch[], scale: string): void {
   grafts.forEach(({ name }, adapter) => {
-    if (!branches.some((branch) => branch.adapter === adapter)) throw badScale(scale, `${name} would have no effect anywhere`);
+    if (!branches.some((branch) => branch.adapter === adapter))
+      throw badScale(scale, `${name} would have no effect anywhere`);
   });
 }

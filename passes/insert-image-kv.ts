@@ -5,7 +5,15 @@ import type { Graph } from '../compiler/onnx/graph.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
 import type { CrossAttention, TextProjection } from './locate-cross-attention.js';
-import { ADAPTER_SCOPE, adapterSuffix, imageProjectionOf, imageTokensOf, imageWeightOf, type KeyOrValue, nodeScope } from './names.js';
+import {
+  ADAPTER_SCOPE,
+  adapterSuffix,
+  imageProjectionOf,
+  imageTokensOf,
+  imageWeightOf,
+  type KeyOrValue,
+  nodeScope,
+} from './names.js';
 
 /** The image branch of one adapter at one cross-attention. */
 export interface Branch {
@@ -27,7 +35,9 @@ export function insertImageKv(branches: readonly Branch[]): Pass {
     run(graph) {
       const way = new ImageWay(graph);
       const projections = branches.flatMap((branch) =>
-        (['k', 'v'] as const).flatMap((which) => project(branch, which, way.tokens(projectionOf(branch, which), branch.adapter))),
+        (['k', 'v'] as const).flatMap((which) =>
+          project(branch, which, way.tokens(projectionOf(branch, which), branch.adapter)),
+        ),
       );
       return [...way.edits, ...projections];
     },

@@ -1,8 +1,8 @@
-import { isConstant, weightOf } from '../compiler/analysis/constants.js';
 import { type Downstream, downstream, leadingTo } from '../compiler/analysis/cone.js';
+import { isConstant, weightOf } from '../compiler/analysis/constants.js';
 import { moduleOfParameter, type Scope, type ScopeSource, scopeOf } from '../compiler/analysis/scope.js';
 import { IpgraftError } from '../compiler/errors.js';
-import { dataTypeName, isFloatType, type FloatType } from '../compiler/onnx/data-type.js';
+import { dataTypeName, type FloatType, isFloatType } from '../compiler/onnx/data-type.js';
 import type { Graph, Use } from '../compiler/onnx/graph.js';
 import type { Node, ValueName } from '../compiler/onnx/node.js';
 import { checkpointId, inCheckpointOrder, type Place, placeOf } from './checkpoint-order.js';
@@ -69,7 +69,9 @@ export function locateCrossAttention(graph: Graph, options: LocateOptions = {}):
   const attentions = found
     .map(({ pair, scope }) => ({ pair, scope, place: placeOf(scope.path) }))
     .sort((a, b) => inCheckpointOrder(a.place, b.place))
-    .map(({ pair, scope, place }, n) => describePair(graph, pair, scope, place, checkpointId(n), matches(scope.path)));
+    .map(({ pair, scope, place }, n) =>
+      describePair(graph, pair, scope, place, checkpointId(n), matches(scope.path)),
+    );
   refuseTwins(attentions);
   if (!attentions.some((attention) => attention.selected)) {
     throw new IpgraftError(
@@ -96,9 +98,12 @@ interface Pair {
 const USUAL_TEXT_INPUT = 'encoder_hidden_states';
 
 function findPairs(graph: Graph, named: string | undefined): { textInput: ValueName; pairs: Pair[] } {
-  const candidates = [...graph.inputs.values()].filter((input) => isFloatType(input.dataType) && input.shape?.length === 3);
+  const candidates = [...graph.inputs.values()].filter(
+    (input) => isFloatType(input.dataType) && input.shape?.length === 3,
+  );
   const names = candidates.map((input) => input.name);
-  if (named !== undefined && !graph.inputs.has(named)) throw textInputMissing(named, [...graph.inputs.keys()]);
+  if (named !== undefined && !graph.inputs.has(named))
+    throw textInputMissing(named, [...graph.inputs.keys()]);
   const wanted = named ?? (graph.inputs.has(USUAL_TEXT_INPUT) ? USUAL_TEXT_INPUT : undefined);
   if (wanted !== undefined) {
     const pairs = pairsFrom(graph, wanted);
@@ -109,8 +114,11 @@ function findPairs(graph: Graph, named: string | undefined): { textInput: ValueN
       { textInput: wanted },
     );
   }
-  const serving = names.map((textInput) => ({ textInput, pairs: pairsFrom(graph, textInput) })).filter(({ pairs }) => pairs.length > 0);
-  if (serving.length !== 1) throw textInputMissing(USUAL_TEXT_INPUT, serving.length === 0 ? names : serving.map((s) => s.textInput));
+  const serving = names
+    .map((textInput) => ({ textInput, pairs: pairsFrom(graph, textInput) }))
+    .filter(({ pairs }) => pairs.length > 0);
+  if (serving.length !== 1)
+    throw textInputMissing(USUAL_TEXT_INPUT, serving.length === 0 ? names : serving.map((s) => s.textInput));
   return serving[0]!;
 }
 
@@ -170,9 +178,13 @@ function scopeOfPair(graph: Graph, { key, value, exit }: Pair): Scope {
   }
   const out = outScope(graph, exit.node);
   if (out !== undefined) return out;
-  throw new IpgraftError('MATCH_NO_SCOPE', `no name tells the module of the cross-attention that ends in ${exit.node.label}`, {
-    node: exit.node.label,
-  });
+  throw new IpgraftError(
+    'MATCH_NO_SCOPE',
+    `no name tells the module of the cross-attention that ends in ${exit.node.label}`,
+    {
+      node: exit.node.label,
+    },
+  );
 }
 
 function parentOf(path: string, child: string): string | undefined {
@@ -190,7 +202,11 @@ function outScope(graph: Graph, node: Node): Scope | undefined {
 }
 
 /** Modules that names propose as attentions and the pattern selects, but dataflow did not find (or could not). */
-function refuseUnconfirmed(graph: Graph, confirmed: ReadonlySet<string>, matches: (scope: string) => boolean): void {
+function refuseUnconfirmed(
+  graph: Graph,
+  confirmed: ReadonlySet<string>,
+  matches: (scope: string) => boolean,
+): void {
   const proposed = new Set<string>();
   const propose = (path: string | undefined): void => {
     const module = path === undefined ? undefined : /^(.+)\.to_(?:[kqv]|kv|qkv|out\.0)$/.exec(path)?.[1];
@@ -212,13 +228,24 @@ function refuseTwins(attentions: readonly CrossAttention[]): void {
   attentions.forEach((attention, i) => {
     const next = attentions[i + 1];
     if (next === undefined || inCheckpointOrder(attention.place, next.place) !== 0) return;
-    throw new IpgraftError('MATCH_PLACE', `${attention.scope} and ${next.scope} have the same place in the UNet`, {
-      scopes: [attention.scope, next.scope],
-    });
+    throw new IpgraftError(
+      'MATCH_PLACE',
+      `${attention.scope} and ${next.scope} have the same place in the UNet`,
+      {
+        scopes: [attention.scope, next.scope],
+      },
+    );
   });
 }
 
-function describePair(graph: Graph, pair: Pair, scope: Scope, place: Place, id: number, selected: boolean): CrossAttention {
+function describePair(
+  graph: Graph,
+  pair: Pair,
+  scope: Scope,
+  place: Place,
+  id: number,
+  selected: boolean,
+): CrossAttention {
   const key = describeProjection(graph, pair.key.node, scope);
   const value = describeProjection(graph, pair.value.node, scope);
   const { node, input } = pair.exit;
@@ -251,7 +278,12 @@ function describePair(graph: Graph, pair: Pair, scope: Scope, place: Place, id: 
 function describeProjection(graph: Graph, node: Node, scope: Scope) {
   const weight = node.inputs[1]!;
   const tensor = graph.initializers.get(throughIdentity(graph, weight));
-  if (node.opType !== 'MatMul' || tensor === undefined || tensor.dims.length !== 2 || !isFloatType(tensor.dataType)) {
+  if (
+    node.opType !== 'MatMul' ||
+    tensor === undefined ||
+    tensor.dims.length !== 2 ||
+    !isFloatType(tensor.dataType)
+  ) {
     throw new IpgraftError(
       'MODEL_TYPE_UNSUPPORTED',
       `${scope.path}: sought a MatMul with a float weight of two dimensions, found ${node.label}` +
@@ -266,7 +298,9 @@ function describeProjection(graph: Graph, node: Node, scope: Scope) {
 
 function throughIdentity(graph: Graph, value: ValueName): ValueName {
   const producer = graph.producer(value);
-  return producer?.opType === 'Identity' && isConstant(graph, value) ? throughIdentity(graph, producer.inputs[0]!) : value;
+  return producer?.opType === 'Identity' && isConstant(graph, value)
+    ? throughIdentity(graph, producer.inputs[0]!)
+    : value;
 }
 
 function textInputMissing(sought: string, found: readonly string[]): IpgraftError {

@@ -35,8 +35,18 @@ export function projectImageEmbeds({ textInput, adapters, dataType }: ProjectOpt
         const fragment = new Fragment(names, `/${parameters}`);
         const input = embeddingInput(projection, dataType, adapter);
         const asFloat = castTo(fragment, input.name, dataType, 'float');
-        const projected = projectImage(fragment, asFloat, { projection, tokenWidth, opset: graph.opset, parameters });
-        batch.spread(castTo(fragment, projected, 'float', dataType), tokens, tokenWidth, imageTokensOf(adapter));
+        const projected = projectImage(fragment, asFloat, {
+          projection,
+          tokenWidth,
+          opset: graph.opset,
+          parameters,
+        });
+        batch.spread(
+          castTo(fragment, projected, 'float', dataType),
+          tokens,
+          tokenWidth,
+          imageTokensOf(adapter),
+        );
         projections.push(...fragment.edits(null));
         return { kind: 'insert-input', input };
       });

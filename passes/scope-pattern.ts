@@ -20,9 +20,13 @@ function matcher(pattern: string): (scope: string) => boolean {
       const expression = new RegExp(pattern.slice(1, -1));
       return (scope) => expression.test(scope);
     } catch (cause) {
-      throw new IpgraftError('OPTION_INVALID', `--pattern ${pattern} is not a regular expression: ${(cause as Error).message}`, {
-        pattern,
-      });
+      throw new IpgraftError(
+        'OPTION_INVALID',
+        `--pattern ${pattern} is not a regular expression: ${(cause as Error).message}`,
+        {
+          pattern,
+        },
+      );
     }
   }
   // picomatch's separator is the slash.

@@ -1,10 +1,10 @@
-import { broken } from '../compiler/run-passes.js';
 import type { Edit } from '../compiler/edit/edit.js';
 import { Fragment, NodeNames } from '../compiler/edit/fragment.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Dimension } from '../compiler/onnx/value-info.js';
 import type { Pass } from '../compiler/pass.js';
+import { broken } from '../compiler/run-passes.js';
 import { ADAPTER_SCOPE, imageTokensOf } from './names.js';
 import { refuseSubgraphReads } from './subgraph-reads.js';
 
@@ -32,7 +32,8 @@ export function splitEncoderHiddenStates({ textInput, textWidth, tokens }: Split
   const textTokens = `${ADAPTER_SCOPE}/text_tokens`;
   return {
     name: NAME,
-    summary: 'takes the text input apart into text tokens and image tokens, and moves every reading of it to the text part',
+    summary:
+      'takes the text input apart into text tokens and image tokens, and moves every reading of it to the text part',
     requires: (graph) => refuseSubgraphReads(graph, textInput),
     run(graph) {
       const fragment = new Fragment(new NodeNames(graph), ADAPTER_SCOPE);
@@ -49,18 +50,32 @@ export function splitEncoderHiddenStates({ textInput, textWidth, tokens }: Split
         left -= count;
         // Copies the batch, insists on the rest.
         const shape = fragment.integers([0, count, textWidth]);
-        fragment.node('Reshape', [part, shape], { name: `Reshape_image_${adapter + 1}`, output: imageTokensOf(adapter) });
+        fragment.node('Reshape', [part, shape], {
+          name: `Reshape_image_${adapter + 1}`,
+          output: imageTokensOf(adapter),
+        });
       });
       const rewires = graph
         .uses(textInput)
-        .map(({ node, input }): Edit => ({ kind: 'rewire', node: node.id, input, from: textInput, to: textTokens }));
+        .map(
+          ({ node, input }): Edit => ({
+            kind: 'rewire',
+            node: node.id,
+            input,
+            from: textInput,
+            to: textTokens,
+          }),
+        );
       return [...fragment.edits(null), ...rewires, ...growInput(graph, textInput, total)];
     },
     ensures(before, after) {
-      if (after.uses(textInput).some(({ node }) => node.place !== null)) throw broken(NAME, `a node still reads all of ${textInput}`);
-      if (after.uses(textTokens).length !== before.uses(textInput).length) throw broken(NAME, 'a reading of the text was lost');
+      if (after.uses(textInput).some(({ node }) => node.place !== null))
+        throw broken(NAME, `a node still reads all of ${textInput}`);
+      if (after.uses(textTokens).length !== before.uses(textInput).length)
+        throw broken(NAME, 'a reading of the text was lost');
       const grown = grow(tokenDimension(before, textInput), total);
-      if (tokenDimension(after, textInput) !== grown) throw broken(NAME, `the token count of ${textInput} did not grow`);
+      if (tokenDimension(after, textInput) !== grown)
+        throw broken(NAME, `the token count of ${textInput} did not grow`);
     },
   };
 }

@@ -1,6 +1,6 @@
-import { broken } from '../compiler/run-passes.js';
 import type { Edit } from '../compiler/edit/edit.js';
 import type { Pass } from '../compiler/pass.js';
+import { broken } from '../compiler/run-passes.js';
 
 const NAME = 'stamp-metadata';
 
@@ -27,7 +27,9 @@ export function stampMetadata(stamp: Stamp): Pass {
     summary: 'records in the model what was done to it: versions, digests, options, and the edits themselves',
     run(graph, history) {
       const entries: [string, string][] = [...Object.entries(stamp), [JOURNAL_KEY, JSON.stringify(history)]];
-      return entries.map(([key, to]): Edit => ({ kind: 'set-metadata', key, from: graph.metadata.get(key) ?? null, to }));
+      return entries.map(
+        ([key, to]): Edit => ({ kind: 'set-metadata', key, from: graph.metadata.get(key) ?? null, to }),
+      );
     },
     ensures(_, after) {
       for (const key of keys) if (!after.metadata.has(key)) throw broken(NAME, `${key} was not recorded`);

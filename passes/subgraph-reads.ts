@@ -17,7 +17,10 @@ const CONTROL_FLOW: Readonly<Record<string, readonly string[]>> = {
 export function refuseSubgraphReads(graph: Graph, value: ValueName): void {
   for (const node of graph.nodes) {
     if (!readsInside(node, value)) continue;
-    throw new IpgraftError('MODEL_SUBGRAPH_READS_TEXT', `a subgraph of ${node.label} reads ${value}`, { node: node.label, value });
+    throw new IpgraftError('MODEL_SUBGRAPH_READS_TEXT', `a subgraph of ${node.label} reads ${value}`, {
+      node: node.label,
+      value,
+    });
   }
 }
 

@@ -1,7 +1,7 @@
-import type { Edited } from '../compiler/run-passes.js';
-import { runPasses } from '../compiler/run-passes.js';
 import { IpgraftError } from '../compiler/errors.js';
 import { fingerprint } from '../compiler/fingerprint.js';
+import type { Edited } from '../compiler/run-passes.js';
+import { runPasses } from '../compiler/run-passes.js';
 import type { Adapter } from '../passes/adapter/adapter.js';
 import { type Graft, type GraftOptions, graftOf, graftPasses, locate } from '../passes/index.js';
 import type { Located } from '../passes/locate-cross-attention.js';
@@ -51,12 +51,20 @@ export async function compile(opened: OpenedModel, options: CompileOptions): Pro
   return { ...runPasses(opened, passes), opened, located, grafts, options };
 }
 
-async function graftsOf(opened: OpenedModel, { attentions }: Located, options: CompileOptions): Promise<Graft[]> {
+async function graftsOf(
+  opened: OpenedModel,
+  { attentions }: Located,
+  options: CompileOptions,
+): Promise<Graft[]> {
   const { adapters = [], initFromText } = options;
   if ((adapters.length === 0) === (initFromText === undefined)) {
-    throw new IpgraftError('OPTION_INVALID', 'sought either adapters or --init-from-text, found both or none', {
-      adapters: adapters.length,
-    });
+    throw new IpgraftError(
+      'OPTION_INVALID',
+      'sought either adapters or --init-from-text, found both or none',
+      {
+        adapters: adapters.length,
+      },
+    );
   }
   if (initFromText !== undefined) return [await textGraft(opened, attentions, initFromText.tokens)];
   return adapters.map((adapter) => graftOf(adapter, attentions));

@@ -1,5 +1,5 @@
 import { realpath } from 'node:fs/promises';
-import { dirname, join, basename } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Checkpoint } from '../compiler/checkpoint/checkpoint.js';
 import { openCheckpoint } from '../compiler/checkpoint/open-checkpoint.js';
 import { IpgraftError } from '../compiler/errors.js';
@@ -30,7 +30,10 @@ export interface OpenedAdapter extends Adapter {
  * `from` is a path, or a source (a buffer, a browser's File) with the folder that holds its external data, if it has any.
  * @throws IpgraftError `MODEL_*`, `WIRE_*`, `OPTION_FILE_MISSING`
  */
-export async function openModel(from: string | ByteSource, folder: ModelFolder = NO_FOLDER): Promise<OpenedModel> {
+export async function openModel(
+  from: string | ByteSource,
+  folder: ModelFolder = NO_FOLDER,
+): Promise<OpenedModel> {
   const { source, path } = await openSource(from);
   const files = path === null ? folder : fileFolder(dirname(path));
   return closingOnError(source, async () => {
@@ -55,7 +58,9 @@ export async function openAdapter(from: string | ByteSource): Promise<OpenedAdap
 }
 
 /** Opens a path; a missing file is a matter of options, not of models. */
-export async function openSource(from: string | ByteSource): Promise<{ source: ByteSource; path: string | null }> {
+export async function openSource(
+  from: string | ByteSource,
+): Promise<{ source: ByteSource; path: string | null }> {
   if (typeof from !== 'string') return { source: from, path: null };
   try {
     // The name that the user gave, in the folder where the file really is: its external data lies there.
@@ -64,8 +69,18 @@ export async function openSource(from: string | ByteSource): Promise<{ source: B
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === undefined) throw cause;
-    const why = code === 'ENOENT' || code === 'ENOTDIR' ? 'there is no such file' : code === 'EISDIR' ? 'it is no file' : code;
-    throw new IpgraftError('OPTION_FILE_MISSING', `${from} cannot be read: ${why}`, { file: from, code }, { cause });
+    const why =
+      code === 'ENOENT' || code === 'ENOTDIR'
+        ? 'there is no such file'
+        : code === 'EISDIR'
+          ? 'it is no file'
+          : code;
+    throw new IpgraftError(
+      'OPTION_FILE_MISSING',
+      `${from} cannot be read: ${why}`,
+      { file: from, code },
+      { cause },
+    );
   }
 }
 
@@ -81,7 +96,11 @@ async function closingOnError<T>(source: ByteSource, work: () => Promise<T>): Pr
 const NO_FOLDER: ModelFolder = {
   size: async () => null,
   open: async (location) => {
-    throw new IpgraftError('MODEL_EXTERNAL_MISSING', `the model names ${location}, and no folder was given with it`, { location });
+    throw new IpgraftError(
+      'MODEL_EXTERNAL_MISSING',
+      `the model names ${location}, and no folder was given with it`,
+      { location },
+    );
   },
   close: async () => {},
 };

@@ -1,7 +1,7 @@
-import { type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
 import { bufferSource } from '../compiler/io/byte-source.js';
-import { onnx } from '../compiler/onnx/proto.js';
+import { type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
 import { DATA_TYPE } from '../compiler/onnx/data-type.js';
+import { onnx } from '../compiler/onnx/proto.js';
 import { readModel } from '../compiler/onnx/read-model.js';
 import { writeModel } from '../compiler/onnx/write-model.js';
 import { runPasses } from '../compiler/run-passes.js';
@@ -24,7 +24,9 @@ export async function projectionModel(adapter: Adapter): Promise<Rope> {
   const tensorType = (dims: readonly (number | string | null)[]) => ({
     tensorType: {
       elemType: DATA_TYPE.float,
-      shape: { dim: dims.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: String(size) })) },
+      shape: {
+        dim: dims.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: String(size) })),
+      },
     },
   });
   // A graph of one empty step, into which the pass then puts the projection as it puts it into a UNet.
@@ -37,7 +39,12 @@ export async function projectionModel(adapter: Adapter): Promise<Rope> {
       name: 'image_projection',
       node: [{ opType: 'Identity', name: 'ip_hidden_states', input: [name], output: ['ip_hidden_states'] }],
       input: [{ name, type: tensorType(shape) }],
-      output: [{ name: 'ip_hidden_states', type: tensorType(['image_batch_size', adapter.tokens, adapter.tokenWidth]) }],
+      output: [
+        {
+          name: 'ip_hidden_states',
+          type: tensorType(['image_batch_size', adapter.tokens, adapter.tokenWidth]),
+        },
+      ],
     },
   }).finish();
   const model = await readModel(bufferSource(skeleton, 'image projection'));
@@ -46,7 +53,11 @@ export async function projectionModel(adapter: Adapter): Promise<Rope> {
 }
 
 /** Writes {@link projectionModel} to a file. @throws IpgraftError `OUTPUT_*` */
-export async function writeProjection(adapter: Adapter, path: string, options: WriteOptions = {}): Promise<{ bytes: number }> {
+export async function writeProjection(
+  adapter: Adapter,
+  path: string,
+  options: WriteOptions = {},
+): Promise<{ bytes: number }> {
   const model = await projectionModel(adapter);
   await writeFiles([{ path, content: model }], options);
   return { bytes: model.length };

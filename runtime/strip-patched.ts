@@ -1,19 +1,24 @@
-import { basename } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { IpgraftError } from '../compiler/errors.js';
 import { type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
 import { strip } from '../compiler/strip.js';
 import { BASE_KEY, JOURNAL_KEY, METADATA_PREFIX, WEIGHTS_KEY } from '../passes/stamp-metadata.js';
-import { resolve } from 'node:path';
 import type { OpenedModel } from './open.js';
 
 /**
  * Writes the base of a patched model, byte for byte the file that was compiled. External data files stay where they are.
  * @throws IpgraftError `MODEL_NOT_PATCHED`, `VERIFY_BASE_CHANGED`, `OUTPUT_*`
  */
-export async function stripPatched(opened: OpenedModel, path: string, options: WriteOptions = {}): Promise<{ bytes: number }> {
+export async function stripPatched(
+  opened: OpenedModel,
+  path: string,
+  options: WriteOptions = {},
+): Promise<{ bytes: number }> {
   const target = resolve(path);
   if (target === opened.path) {
-    throw new IpgraftError('OUTPUT_IS_INPUT', `${basename(target)} is the patched model itself`, { file: basename(target) });
+    throw new IpgraftError('OUTPUT_IS_INPUT', `${basename(target)} is the patched model itself`, {
+      file: basename(target),
+    });
   }
   const keys = { prefix: METADATA_PREFIX, journal: JOURNAL_KEY, base: BASE_KEY, weights: WEIGHTS_KEY };
   const base = await strip(opened, opened.folder, keys);

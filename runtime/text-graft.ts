@@ -9,9 +9,15 @@ import type { OpenedModel } from './open.js';
  * where they lie, in the model or in its data files, and copied when the result is written.
  * @throws IpgraftError `OPTION_INVALID`, `MODEL_TYPE_UNSUPPORTED`
  */
-export async function textGraft(opened: OpenedModel, attentions: readonly CrossAttention[], tokens: number): Promise<Graft> {
+export async function textGraft(
+  opened: OpenedModel,
+  attentions: readonly CrossAttention[],
+  tokens: number,
+): Promise<Graft> {
   if (!Number.isSafeInteger(tokens) || tokens < 1) {
-    throw new IpgraftError('OPTION_INVALID', `--num-tokens: sought a whole number from 1, found ${tokens}`, { found: tokens });
+    throw new IpgraftError('OPTION_INVALID', `--num-tokens: sought a whole number from 1, found ${tokens}`, {
+      found: tokens,
+    });
   }
   const data = new Map<string, Segment>();
   for (const { key, value } of attentions) {
@@ -30,7 +36,11 @@ async function locateData(opened: OpenedModel, name: string): Promise<Segment> {
   const [inside] = tensor.raw?.segments ?? [];
   if (inside !== undefined) return inside;
   if (tensor.external === null) {
-    throw new IpgraftError('MODEL_TYPE_UNSUPPORTED', `${name}: sought raw or external weight data, found neither`, { tensor: name });
+    throw new IpgraftError(
+      'MODEL_TYPE_UNSUPPORTED',
+      `${name}: sought raw or external weight data, found neither`,
+      { tensor: name },
+    );
   }
   const { location, offset, length } = tensor.external;
   const source = await opened.folder.open(location);

@@ -32,7 +32,11 @@ const LARGEST_MESSAGE = 2 ** 31 - 1;
  * are, in `copy` mode they stream past. Either all files are there afterwards or none.
  * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_IS_INPUT`, `OUTPUT_FAILED`, `OUTPUT_TOO_LARGE`, `OPTION_INVALID`
  */
-export async function writePatched(patched: PatchedModel, path: string, options: WritePatchedOptions = {}): Promise<WrittenModel> {
+export async function writePatched(
+  patched: PatchedModel,
+  path: string,
+  options: WritePatchedOptions = {},
+): Promise<WrittenModel> {
   const plan = await planOutput(patched, path, options.weights ?? 'auto');
   await writeFiles(plan.files, options);
   return plan.written;
@@ -49,7 +53,11 @@ export async function planOutput(
   const folder = await realFolder(dirname(target));
   const besideBase = opened.path !== null && dirname(opened.path) === folder;
   if (weights === 'reference' && !besideBase) {
-    throw new IpgraftError('OPTION_INVALID', '--weights reference: the output must lie in the folder of the base', { output: basename(path) });
+    throw new IpgraftError(
+      'OPTION_INVALID',
+      '--weights reference: the output must lie in the folder of the base',
+      { output: basename(path) },
+    );
   }
   const mode = weights === 'copy' || !besideBase ? 'copy' : 'reference';
   await refuseInputs(patched, join(folder, basename(target)));
@@ -67,7 +75,8 @@ export async function planOutput(
   }
   if (placed.sidecar.length > 0) files.push({ path: join(folder, sidecarName), content: placed.sidecar });
   files.push({ path: join(folder, basename(target)), content: model });
-  const needs = mode === 'copy' ? [] : [...(placed.referenced.tensors > 0 ? [basename(opened.path!)] : []), ...locations];
+  const needs =
+    mode === 'copy' ? [] : [...(placed.referenced.tensors > 0 ? [basename(opened.path!)] : []), ...locations];
   return {
     files,
     written: {
@@ -81,7 +90,12 @@ export async function planOutput(
   };
 }
 
-function placeAll(patched: PatchedModel, mode: 'reference' | 'copy', sidecar: string, hasExternal: boolean): PlacedWeights {
+function placeAll(
+  patched: PatchedModel,
+  mode: 'reference' | 'copy',
+  sidecar: string,
+  hasExternal: boolean,
+): PlacedWeights {
   const { opened, graph } = patched;
   const place = (placement: Placement, location: string) => {
     const placed = placeWeights(graph, placement);
@@ -95,7 +109,9 @@ function placeAll(patched: PatchedModel, mode: 'reference' | 'copy', sidecar: st
     return place({ sidecar, base: { reference } }, reference);
   }
   const carried = place({ sidecar: hasExternal ? sidecar : null, base: 'carry' }, sidecar);
-  return writeModel(opened, carried.graph).length <= LARGEST_MESSAGE ? carried : place({ sidecar, base: 'sidecar' }, sidecar);
+  return writeModel(opened, carried.graph).length <= LARGEST_MESSAGE
+    ? carried
+    : place({ sidecar, base: 'sidecar' }, sidecar);
 }
 
 async function realFolder(path: string): Promise<string> {
@@ -112,12 +128,18 @@ async function refuseInputs({ opened, options }: PatchedModel, target: string): 
   const folder = opened.path === null ? null : dirname(opened.path);
   const inputs = [
     opened.path,
-    ...(folder === null ? [] : [...externalLocations(opened.graph)].map((location) => join(folder, location))),
-    ...(options.adapters ?? []).map((adapter) => ('path' in adapter ? (adapter.path as string | null) : null)),
+    ...(folder === null
+      ? []
+      : [...externalLocations(opened.graph)].map((location) => join(folder, location))),
+    ...(options.adapters ?? []).map((adapter) =>
+      'path' in adapter ? (adapter.path as string | null) : null,
+    ),
   ];
   const [targetFile, ...inputFiles] = await Promise.all([target, ...inputs].map(identity));
   if (targetFile === null || !inputFiles.includes(targetFile!)) return;
-  throw new IpgraftError('OUTPUT_IS_INPUT', `${basename(target)} is one of the inputs`, { file: basename(target) });
+  throw new IpgraftError('OUTPUT_IS_INPUT', `${basename(target)} is one of the inputs`, {
+    file: basename(target),
+  });
 }
 
 /** Two names of one file have one identity; `null` where there is no file. */

@@ -35,7 +35,9 @@ function fromPath(name: string): string | undefined {
 function fromMetadata(node: Node): string | undefined {
   const scopes = node.metadata('pkg.torch.onnx.name_scopes');
   if (scopes !== undefined) {
-    const names = [...scopes.matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)].map((match) => match[1] ?? match[2] ?? '');
+    const names = [...scopes.matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)].map(
+      (match) => match[1] ?? match[2] ?? '',
+    );
     const module = names.at(-2);
     if (module !== undefined && module !== '') return module;
   }

@@ -1,6 +1,6 @@
 import { IpgraftError } from '../errors.js';
 import { createInitializer, createInput, createNode } from '../onnx/create.js';
-import { Graph } from '../onnx/graph.js';
+import type { Graph } from '../onnx/graph.js';
 import type { Node, ValueName } from '../onnx/node.js';
 import type { Edit } from './edit.js';
 
@@ -18,7 +18,10 @@ export function apply(graph: Graph, edits: readonly Edit[]): Graph {
     switch (edit.kind) {
       case 'insert-node': {
         const { node } = edit;
-        const made = 'cloneOf' in node ? nodes.get(node.cloneOf).clone(node.name, node.inputs, node.outputs) : createNode(node);
+        const made =
+          'cloneOf' in node
+            ? nodes.get(node.cloneOf).clone(node.name, node.inputs, node.outputs)
+            : createNode(node);
         nodes.insert(made, edit.before);
         break;
       }
@@ -90,7 +93,8 @@ class NodeList {
     const lay = (node: Node): void => {
       for (const earlier of this.inserted.get(node.id) ?? []) lay(earlier);
       let current = node;
-      for (let next = this.replaced.get(current); next !== undefined; next = this.replaced.get(current)) current = next;
+      for (let next = this.replaced.get(current); next !== undefined; next = this.replaced.get(current))
+        current = next;
       laid.push(current);
     };
     const firstOfBase = this.base.findIndex((node) => node.place !== null);
@@ -116,7 +120,9 @@ function expect(where: string, sought: unknown, found: unknown): void {
 }
 
 function missing(value: ValueName): IpgraftError {
-  return new IpgraftError('EDIT_PRECONDITION', `sought the value ${value}, the graph has none of that name`, { value });
+  return new IpgraftError('EDIT_PRECONDITION', `sought the value ${value}, the graph has none of that name`, {
+    value,
+  });
 }
 
 function nameTaken(name: ValueName): IpgraftError {

@@ -39,7 +39,12 @@ export type Edit =
       readonly from: Dimension;
       readonly to: Dimension;
     }
-  | { readonly kind: 'set-metadata'; readonly key: string; readonly from: string | null; readonly to: string | null };
+  | {
+      readonly kind: 'set-metadata';
+      readonly key: string;
+      readonly from: string | null;
+      readonly to: string | null;
+    };
 
 /** One line for people. */
 export function describe(edit: Edit): string {

@@ -42,7 +42,11 @@ export class Fragment {
   node(
     opType: string,
     inputs: readonly ValueName[],
-    options: { name?: string; attributes?: Readonly<Record<string, AttributeValue>>; output?: ValueName } = {},
+    options: {
+      name?: string;
+      attributes?: Readonly<Record<string, AttributeValue>>;
+      output?: ValueName;
+    } = {},
   ): ValueName {
     const name = this.names.claim(`${this.scope}/${options.name ?? opType}`);
     const output = options.output ?? `${name}_output_0`;

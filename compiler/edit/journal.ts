@@ -22,7 +22,12 @@ const entry = z.discriminatedUnion('kind', [
     from: dimension,
     to: dimension,
   }),
-  z.strictObject({ kind: z.literal('set-metadata'), key: z.string(), from: z.string().nullable(), to: z.string().nullable() }),
+  z.strictObject({
+    kind: z.literal('set-metadata'),
+    key: z.string(),
+    from: z.string().nullable(),
+    to: z.string().nullable(),
+  }),
 ]);
 
 /** An edit as a patched file remembers it: what it takes to undo it, without payloads. */
@@ -40,6 +45,8 @@ export function journalOf(edits: readonly Edit[]): JournalEntry[] {
         return { kind: edit.kind, name: edit.tensor.name };
       case 'insert-input':
         return { kind: edit.kind, name: edit.input.name };
+      case 'rewire':
+        return { kind: edit.kind, node: edit.node, input: edit.input, from: edit.from, to: edit.to };
       default:
         return edit;
     }
@@ -51,6 +58,11 @@ export function parseJournal(json: string): Journal {
   try {
     return z.array(entry).parse(JSON.parse(json));
   } catch (cause) {
-    throw new IpgraftError('EDIT_JOURNAL_MALFORMED', 'sought a list of edits in the model metadata, found something else', {}, { cause });
+    throw new IpgraftError(
+      'EDIT_JOURNAL_MALFORMED',
+      'sought a list of edits in the model metadata, found something else',
+      {},
+      { cause },
+    );
   }
 }

@@ -10,7 +10,8 @@ import type { Journal } from './journal.js';
  */
 export function revert(graph: Graph, journal: Journal): Graph {
   const byOutput = new Map<ValueName, Node>();
-  for (const node of graph.nodes) for (const output of node.outputs) if (output !== '') byOutput.set(output, node);
+  for (const node of graph.nodes)
+    for (const output of node.outputs) if (output !== '') byOutput.set(output, node);
   const current = new Map<Node, Node>();
   const removed = new Set<Node>();
   const initializers = new Map(graph.initializers);
@@ -24,7 +25,10 @@ export function revert(graph: Graph, journal: Journal): Graph {
       case 'rewire': {
         const node = found(byOutput.get(entry.node), entry.node);
         const now = current.get(node) ?? node;
-        found(now.inputs[entry.input] === entry.to || undefined, `${entry.to} as input ${entry.input} of ${now.label}`);
+        found(
+          now.inputs[entry.input] === entry.to || undefined,
+          `${entry.to} as input ${entry.input} of ${now.label}`,
+        );
         current.set(node, now.withInput(entry.input, entry.from));
         break;
       }
@@ -51,5 +55,7 @@ export function revert(graph: Graph, journal: Journal): Graph {
 
 function found<T>(item: T | undefined, what: string): T {
   if (item !== undefined) return item;
-  throw new IpgraftError('EDIT_PRECONDITION', `the journal names ${what}, the graph does not have it`, { sought: what });
+  throw new IpgraftError('EDIT_PRECONDITION', `the journal names ${what}, the graph does not have it`, {
+    sought: what,
+  });
 }

@@ -17,7 +17,9 @@ export function fileFolder(path: string): ModelFolder {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
       throw error;
     }
-    throw new IpgraftError('MODEL_EXTERNAL_ESCAPES', `${location} is a link that leaves the model's folder`, { location });
+    throw new IpgraftError('MODEL_EXTERNAL_ESCAPES', `${location} is a link that leaves the model's folder`, {
+      location,
+    });
   };
   return {
     async size(location) {
@@ -33,7 +35,11 @@ export function fileFolder(path: string): ModelFolder {
         opened.set(location, source);
         return source;
       }
-      throw new IpgraftError('MODEL_EXTERNAL_MISSING', `sought the data file ${location} beside the model, found none`, { location });
+      throw new IpgraftError(
+        'MODEL_EXTERNAL_MISSING',
+        `sought the data file ${location} beside the model, found none`,
+        { location },
+      );
     },
     async close() {
       await Promise.all([...opened.values()].map((source) => source.close()));

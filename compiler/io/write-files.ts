@@ -28,7 +28,10 @@ const CHUNK = 8 * 1024 * 1024;
  */
 export async function writeFiles(files: readonly OutputFile[], options: WriteOptions = {}): Promise<void> {
   if (options.force !== true) for (const { path } of files) await refuseExisting(path);
-  const total = files.reduce((sum, { content }) => sum + ('copyOf' in content ? content.size : content.length), 0);
+  const total = files.reduce(
+    (sum, { content }) => sum + ('copyOf' in content ? content.size : content.length),
+    0,
+  );
   let done = 0;
   const progress = (bytes: number): void => {
     options.signal?.throwIfAborted();
@@ -89,7 +92,9 @@ class Batch {
     this.length += bytes.length;
   }
 
-  async flush(handle: { writev(buffers: readonly NodeJS.ArrayBufferView[]): Promise<{ bytesWritten: number }> }): Promise<number> {
+  async flush(handle: {
+    writev(buffers: readonly NodeJS.ArrayBufferView[]): Promise<{ bytesWritten: number }>;
+  }): Promise<number> {
     const { length } = this;
     if (length === 0) return 0;
     let pieces = this.pieces;
@@ -130,5 +135,10 @@ export function asOutputError(error: unknown, path: string): unknown {
     EIO: 'the device failed',
   };
   if (error instanceof IpgraftError || code === undefined || !(code in why)) return error;
-  return new IpgraftError('OUTPUT_FAILED', `${basename(path)} was not written: ${why[code]}`, { file: basename(path), code }, { cause: error });
+  return new IpgraftError(
+    'OUTPUT_FAILED',
+    `${basename(path)} was not written: ${why[code]}`,
+    { file: basename(path), code },
+    { cause: error },
+  );
 }

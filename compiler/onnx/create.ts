@@ -38,7 +38,8 @@ export function createNode(node: NewNode): Node {
   const { AttributeProto, NodeProto } = onnx;
   const attribute = Object.entries(node.attributes ?? {}).map(([name, value]) => {
     if (typeof value === 'number') return { name, type: AttributeProto.AttributeType.INT, i: value };
-    if (typeof value === 'string') return { name, type: AttributeProto.AttributeType.STRING, s: new TextEncoder().encode(value) };
+    if (typeof value === 'string')
+      return { name, type: AttributeProto.AttributeType.STRING, s: new TextEncoder().encode(value) };
     if ('float' in value) return { name, type: AttributeProto.AttributeType.FLOAT, f: value.float };
     return { name, type: AttributeProto.AttributeType.INTS, ints: [...value] };
   });
@@ -65,7 +66,11 @@ export function createInitializer(tensor: NewTensor): Initializer {
 
 export function createInput(input: NewInput): ValueInfo {
   const dim = input.shape.map((dimension) =>
-    typeof dimension === 'number' ? { dimValue: dimension } : dimension === null ? {} : { dimParam: dimension },
+    typeof dimension === 'number'
+      ? { dimValue: dimension }
+      : dimension === null
+        ? {}
+        : { dimParam: dimension },
   );
   const bytes = onnx.ValueInfoProto.encode({
     name: input.name,

@@ -1,12 +1,28 @@
 /** ONNX's TensorProto.DataType, for the types that a UNet's values and weights have. */
 export const DATA_TYPE = {
-  float: 1, uint8: 2, int8: 3, uint16: 4, int16: 5, int32: 6, int64: 7, string: 8, bool: 9, float16: 10, double: 11,
-  uint32: 12, uint64: 13, complex64: 14, complex128: 15, bfloat16: 16,
+  float: 1,
+  uint8: 2,
+  int8: 3,
+  uint16: 4,
+  int16: 5,
+  int32: 6,
+  int64: 7,
+  string: 8,
+  bool: 9,
+  float16: 10,
+  double: 11,
+  uint32: 12,
+  uint64: 13,
+  complex64: 14,
+  complex128: 15,
+  bfloat16: 16,
 } as const;
 
 export type DataType = keyof typeof DATA_TYPE;
 
-const NAMES = new Map<number, DataType>(Object.entries(DATA_TYPE).map(([name, id]) => [id, name as DataType]));
+const NAMES = new Map<number, DataType>(
+  Object.entries(DATA_TYPE).map(([name, id]) => [id, name as DataType]),
+);
 
 /** `1` → `float`; a type that is not in the table keeps its number. */
 export function dataTypeName(id: number): string {

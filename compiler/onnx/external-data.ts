@@ -25,13 +25,18 @@ export function checkLocation(location: string): void {
     !/^[A-Za-z]:/.test(location) &&
     parts.every((part) => part !== '' && part !== '..');
   if (plain) return;
-  throw new IpgraftError('MODEL_EXTERNAL_ESCAPES', `sought a relative path below the model's folder, found “${location}”`, { location });
+  throw new IpgraftError(
+    'MODEL_EXTERNAL_ESCAPES',
+    `sought a relative path below the model's folder, found “${location}”`,
+    { location },
+  );
 }
 
 /** The files that a graph's initializers name. */
 export function externalLocations(graph: Graph): Set<string> {
   const locations = new Set<string>();
-  for (const { external } of graph.initializers.values()) if (external !== null) locations.add(external.location);
+  for (const { external } of graph.initializers.values())
+    if (external !== null) locations.add(external.location);
   return locations;
 }
 
@@ -45,7 +50,11 @@ export async function checkExternalData(graph: Graph, folder: ModelFolder): Prom
     checkLocation(location);
     const size = await folder.size(location);
     if (size === null) {
-      throw new IpgraftError('MODEL_EXTERNAL_MISSING', `sought the model's data file ${location} beside it, found none`, { location });
+      throw new IpgraftError(
+        'MODEL_EXTERNAL_MISSING',
+        `sought the model's data file ${location} beside it, found none`,
+        { location },
+      );
     }
     sizes.set(location, size);
   }
@@ -56,7 +65,10 @@ export async function checkExternalData(graph: Graph, folder: ModelFolder): Prom
 
 function checkRange(tensor: Initializer, external: ExternalData, size: number): void {
   const { offset, length, location } = external;
-  const numbers = Number.isSafeInteger(offset) && offset >= 0 && (length === null || (Number.isSafeInteger(length) && length >= 0));
+  const numbers =
+    Number.isSafeInteger(offset) &&
+    offset >= 0 &&
+    (length === null || (Number.isSafeInteger(length) && length >= 0));
   const end = offset + (length ?? 0);
   if (numbers && end <= size) return;
   throw new IpgraftError(

@@ -61,7 +61,8 @@ export class Graph implements GraphParts {
   producer(value: ValueName): Node | undefined {
     if (this.producers === undefined) {
       this.producers = new Map();
-      for (const node of this.nodes) for (const output of node.outputs) if (output !== '') this.producers.set(output, node);
+      for (const node of this.nodes)
+        for (const output of node.outputs) if (output !== '') this.producers.set(output, node);
     }
     return this.producers.get(value);
   }

@@ -1,8 +1,8 @@
 import { content, fields, integer, integers, text } from '../wire/fields.js';
 import { Rope } from '../wire/rope.js';
 import { integerRecord, record, splice, textRecord } from '../wire/splice.js';
-import type { ValueName } from './node.js';
 import { DATA_TYPE } from './data-type.js';
+import type { ValueName } from './node.js';
 import { ENTRY, TENSOR } from './schema.js';
 
 /** Where a tensor's data lies outside the model file: bytes `offset` up to `offset + length` of a file in its folder. */
@@ -68,7 +68,9 @@ export class Initializer {
       ['location', external.location],
       ['offset', String(external.offset)],
       ['length', String(external.length)],
-    ].map(([key, value]) => record(TENSOR.externalData, Rope.join([textRecord(ENTRY.key, key!), textRecord(ENTRY.value, value!)])));
+    ].map(([key, value]) =>
+      record(TENSOR.externalData, Rope.join([textRecord(ENTRY.key, key!), textRecord(ENTRY.value, value!)])),
+    );
     const named = Rope.join([...entries, integerRecord(TENSOR.dataLocation, EXTERNAL)]);
     return new Initializer(
       splice(this.record, (field) => (field.number === TENSOR.rawData ? named : undefined)),

@@ -1,7 +1,7 @@
-import { type AttributeProto, onnx } from './proto.js';
-import { type Field, content, fields, text } from '../wire/fields.js';
+import { content, type Field, fields, text } from '../wire/fields.js';
 import { Rope } from '../wire/rope.js';
 import { splice, textRecord } from '../wire/splice.js';
+import { type AttributeProto, onnx } from './proto.js';
 import { ENTRY, NODE } from './schema.js';
 
 /** The name of a value: what a node reads or writes, an input, an output or an initializer. `''` is "not given". */
@@ -120,4 +120,10 @@ export class Node {
 }
 
 const DECODER = new TextDecoder();
-const DESCRIBES_ITSELF: ReadonlySet<number> = new Set([NODE.input, NODE.output, NODE.name, NODE.docString, NODE.metadata]);
+const DESCRIBES_ITSELF: ReadonlySet<number> = new Set([
+  NODE.input,
+  NODE.output,
+  NODE.name,
+  NODE.docString,
+  NODE.metadata,
+]);

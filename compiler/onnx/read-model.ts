@@ -52,7 +52,8 @@ function onlyGraph(source: ByteSource, modelFields: readonly Field[]): Field {
   if (graphs.length === 0) throw notOnnx(source, 'a protobuf message without a graph');
   // Protobuf merges repeated messages; no exporter writes a model that way, and half a graph must not pass for one.
   if (graphs.length > 1) throw notOnnx(source, `${graphs.length} graphs`);
-  if (!modelFields.some((field) => field.number === MODEL.opsetImport)) throw notOnnx(source, 'a model without opset_import');
+  if (!modelFields.some((field) => field.number === MODEL.opsetImport))
+    throw notOnnx(source, 'a model without opset_import');
   return graphs[0]!;
 }
 
@@ -85,9 +86,13 @@ function readGraph(file: Rope, modelFields: readonly Field[], graphField: Field)
 
 function addNamed<T extends { readonly name: string }>(map: Map<string, T>, item: T): void {
   if (map.has(item.name)) {
-    throw new IpgraftError('MODEL_DUPLICATE_NAME', `two initializers, inputs or outputs are called “${item.name}”`, {
-      name: item.name,
-    });
+    throw new IpgraftError(
+      'MODEL_DUPLICATE_NAME',
+      `two initializers, inputs or outputs are called “${item.name}”`,
+      {
+        name: item.name,
+      },
+    );
   }
   map.set(item.name, item);
 }

@@ -48,7 +48,10 @@ export class ValueInfo {
       return splice(message, (field) =>
         field.number !== number
           ? undefined
-          : record(number, rest.length === 0 ? replaceAxis(inside(message, field)) : descend(inside(message, field), rest)),
+          : record(
+              number,
+              rest.length === 0 ? replaceAxis(inside(message, field)) : descend(inside(message, field), rest),
+            ),
       );
     };
     const replaceAxis = (shape: Rope): Rope => {
@@ -56,7 +59,9 @@ export class ValueInfo {
       return splice(shape, (field) => {
         if (field.number !== SHAPE.dimension) return undefined;
         index += 1;
-        return index === axis ? record(SHAPE.dimension, withValue(inside(shape, field), dimension)) : undefined;
+        return index === axis
+          ? record(SHAPE.dimension, withValue(inside(shape, field), dimension))
+          : undefined;
       });
     };
     return new ValueInfo(descend(this.record, [VALUE_INFO.type, TYPE.tensor, TENSOR_TYPE.shape]), this.place);

@@ -47,7 +47,12 @@ function writeGraph(message: Rope, offset: number, before: Graph, after: Graph):
     [GRAPH.output, [...after.outputs.values()]],
   ]);
   const originals = new Map<number, Rope>();
-  for (const items of [before.nodes, before.initializers.values(), before.inputs.values(), before.outputs.values()]) {
+  for (const items of [
+    before.nodes,
+    before.initializers.values(),
+    before.inputs.values(),
+    before.outputs.values(),
+  ]) {
     for (const item of items as Iterable<Item>) originals.set(item.place!, item.record);
   }
   const queues = new Map([...kinds].map(([number, items]) => [number, new RecordQueue(number, items)]));
@@ -60,7 +65,11 @@ function writeGraph(message: Rope, offset: number, before: Graph, after: Graph):
     const rest = lastOfKind.get(field.number) === index ? queue.rest() : [];
     const kept = item !== undefined && item.record === originals.get(place);
     if (kept && inserted.length === 0 && rest.length === 0) return undefined;
-    const own = kept ? message.slice(field.start, field.end) : item ? record(field.number, item.record) : Rope.EMPTY;
+    const own = kept
+      ? message.slice(field.start, field.end)
+      : item
+        ? record(field.number, item.record)
+        : Rope.EMPTY;
     return Rope.join([...inserted, own, ...rest]);
   });
   // A kind of which the base has no record at all: at the end, where protobuf takes it as well.

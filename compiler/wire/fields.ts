@@ -74,7 +74,8 @@ export function text(message: Rope, field: Field): string {
 /** A field's content in memory. @throws IpgraftError `WIRE_MALFORMED` when it is too large to be what it should be. */
 export function content(message: Rope, field: Field): Uint8Array {
   const bytes = message.slice(field.payload, field.end).bytes;
-  if (bytes === undefined) throw malformed(field.start, 'a short field', `${field.end - field.payload} bytes`);
+  if (bytes === undefined)
+    throw malformed(field.start, 'a short field', `${field.end - field.payload} bytes`);
   return bytes;
 }
 
@@ -98,13 +99,21 @@ export function integers(message: Rope, field: Field): number[] {
 }
 
 function truncated(start: number, length: number, size: number): IpgraftError {
-  return new IpgraftError('WIRE_TRUNCATED', `a record at byte ${start} needs ${length} bytes, the message ends at ${size}`, {
-    offset: start,
-    length,
-    size,
-  });
+  return new IpgraftError(
+    'WIRE_TRUNCATED',
+    `a record at byte ${start} needs ${length} bytes, the message ends at ${size}`,
+    {
+      offset: start,
+      length,
+      size,
+    },
+  );
 }
 
 function malformed(start: number, sought: string, found: string): IpgraftError {
-  return new IpgraftError('WIRE_MALFORMED', `at byte ${start}: sought ${sought}, found ${found}`, { offset: start, sought, found });
+  return new IpgraftError('WIRE_MALFORMED', `at byte ${start}: sought ${sought}, found ${found}`, {
+    offset: start,
+    sought,
+    found,
+  });
 }

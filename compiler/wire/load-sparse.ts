@@ -45,7 +45,11 @@ class SparseLoader {
 
   async walk(start: number, end: number, type: MessageType, depth: number): Promise<void> {
     if (depth > DEEPEST) {
-      throw new IpgraftError('WIRE_MALFORMED', `messages are nested more than ${DEEPEST} deep at byte ${start}`, { offset: start });
+      throw new IpgraftError(
+        'WIRE_MALFORMED',
+        `messages are nested more than ${DEEPEST} deep at byte ${start}`,
+        { offset: start },
+      );
     }
     for (let position = start; position < end; ) {
       await this.ensure(Math.min(position + LONGEST_HEADER, end));

@@ -114,3 +114,28 @@ function cut(segment: Segment, from: number, to: number): Segment {
     ? { kind: 'loaded', length, bytes }
     : { kind: 'loaded', length, bytes, source: segment.source, offset: segment.offset! + from };
 }
+
+/**
+ * Whether two ropes hold the same bytes, without reading any: what is still in a file is equal when it is the same place of
+ * the same source.
+ */
+export function sameBytes(a: Rope, b: Rope): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let position = 0; position < a.length; ) {
+    const [ours, theirs] = [a.segmentAt(position)!, b.segmentAt(position)!];
+    const end = Math.min(ours.start + ours.segment.length, theirs.start + theirs.segment.length);
+    const [left, right] = [a.slice(position, end).segments[0]!, b.slice(position, end).segments[0]!];
+    if (!sameSegment(left, right)) return false;
+    position = end;
+  }
+  return true;
+}
+
+function sameSegment(a: Segment, b: Segment): boolean {
+  if (a.kind === 'stored' && b.kind === 'stored') return a.source === b.source && a.offset === b.offset;
+  if (a.kind === 'loaded' && b.kind === 'loaded') {
+    return a.bytes === b.bytes || a.bytes.every((byte, i) => byte === b.bytes[i]);
+  }
+  return a === b;
+}

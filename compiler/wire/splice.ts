@@ -5,7 +5,10 @@ import { Rope } from './rope.js';
 /** A length-delimited record: tag, length, content. */
 export function record(number: number, content: Rope | Uint8Array): Rope {
   const body = content instanceof Uint8Array ? Rope.of(content) : content;
-  const header = new Writer().uint32((number << 3) | WIRE.BYTES).uint64(body.length).finish();
+  const header = new Writer()
+    .uint32((number << 3) | WIRE.BYTES)
+    .uint64(body.length)
+    .finish();
   return Rope.join([Rope.of(header), body]);
 }
 
@@ -16,7 +19,12 @@ export function textRecord(number: number, value: string): Rope {
 
 /** A varint record. */
 export function integerRecord(number: number, value: number): Rope {
-  return Rope.of(new Writer().uint32((number << 3) | WIRE.VARINT).int64(value).finish());
+  return Rope.of(
+    new Writer()
+      .uint32((number << 3) | WIRE.VARINT)
+      .int64(value)
+      .finish(),
+  );
 }
 
 /**

@@ -45,12 +45,21 @@ export function readAdapter(checkpoint: Checkpoint, name: string, sha256: string
   const layers = readLayers(layerTensors, name);
   const tokenWidth = layers[0]!.key.shape[1]!;
   const projection = detectProjection(projectionTensors, tokenWidth, name);
-  return { name, sha256, format: checkpoint.format, projection, tokens: projection.tokens, tokenWidth, layers };
+  return {
+    name,
+    sha256,
+    format: checkpoint.format,
+    projection,
+    tokens: projection.tokens,
+    tokenWidth,
+    layers,
+  };
 }
 
 function group(checkpoint: Checkpoint, prefix: string): Map<string, CheckpointTensor> {
   const found = new Map<string, CheckpointTensor>();
-  for (const [name, tensor] of checkpoint.tensors) if (name.startsWith(prefix)) found.set(name.slice(prefix.length), tensor);
+  for (const [name, tensor] of checkpoint.tensors)
+    if (name.startsWith(prefix)) found.set(name.slice(prefix.length), tensor);
   return found;
 }
 
@@ -59,10 +68,14 @@ function refuseOtherModels(checkpoint: Checkpoint, file: string): void {
   for (const name of checkpoint.tensors.keys()) {
     const sign = /norm_ip|double_blocks|to_[kv]_ip\.bias|(?:^|\.)0\.to_[kv]_ip\./.exec(name)?.[0];
     if (sign === undefined) continue;
-    throw new IpgraftError('ADAPTER_NOT_FOR_UNET', `${file}: sought an adapter of a UNet, found ${name}, as transformers have it`, {
-      file,
-      found: name,
-    });
+    throw new IpgraftError(
+      'ADAPTER_NOT_FOR_UNET',
+      `${file}: sought an adapter of a UNet, found ${name}, as transformers have it`,
+      {
+        file,
+        found: name,
+      },
+    );
   }
 }
 
@@ -76,20 +89,33 @@ function readLayers(tensors: ReadonlyMap<string, CheckpointTensor>, file: string
     if (id === undefined) strangers.push(name);
     else ids.add(Number(id));
   }
-  if (strangers.length > 0) throw refuse(`sought ID.to_k_ip.weight and ID.to_v_ip.weight only, found ${strangers[0]}`, strangers.slice(0, 8));
+  if (strangers.length > 0)
+    throw refuse(
+      `sought ID.to_k_ip.weight and ID.to_v_ip.weight only, found ${strangers[0]}`,
+      strangers.slice(0, 8),
+    );
   const sorted = [...ids].sort((a, b) => a - b);
   const wrong = sorted.find((id, n) => id !== checkpointId(n));
-  if (wrong !== undefined) throw refuse(`sought ids 1, 3, 5… without gaps, found ${sorted.join(', ')}`, sorted.map(String));
+  if (wrong !== undefined)
+    throw refuse(`sought ids 1, 3, 5… without gaps, found ${sorted.join(', ')}`, sorted.map(String));
   const layers = sorted.map((id): AdapterLayer => {
     const [key, value] = ['k', 'v'].map((which) => tensors.get(`${id}.to_${which}_ip.weight`));
-    if (key === undefined || value === undefined) throw refuse(`layer ${id} has only one of to_k_ip and to_v_ip`, [`${id}`]);
+    if (key === undefined || value === undefined)
+      throw refuse(`layer ${id} has only one of to_k_ip and to_v_ip`, [`${id}`]);
     return { id, key, value };
   });
   if (layers.length === 0) throw refuse('sought layers, found none', []);
   const [first] = layers;
   for (const { id, key, value } of layers) {
-    const fits = key.shape.length === 2 && key.shape.join() === value.shape.join() && key.shape[1] === first!.key.shape[1];
-    if (!fits) throw refuse(`layer ${id} has the shapes [${key.shape}] and [${value.shape}]; sought two of [h, ${first!.key.shape[1]}]`, [`${id}`]);
+    const fits =
+      key.shape.length === 2 &&
+      key.shape.join() === value.shape.join() &&
+      key.shape[1] === first!.key.shape[1];
+    if (!fits)
+      throw refuse(
+        `layer ${id} has the shapes [${key.shape}] and [${value.shape}]; sought two of [h, ${first!.key.shape[1]}]`,
+        [`${id}`],
+      );
   }
   return layers;
 }

@@ -7,7 +7,10 @@ import type { Adapter, AdapterLayer } from './adapter.js';
  * Equal shapes prove nothing about the order: that is `checkpoint-order.ts`, held by tests with numbers.
  * @throws IpgraftError `ADAPTER_COUNT`, `ADAPTER_WIDTH`
  */
-export function fitAdapter(adapter: Adapter, attentions: readonly CrossAttention[]): Map<CrossAttention, AdapterLayer> {
+export function fitAdapter(
+  adapter: Adapter,
+  attentions: readonly CrossAttention[],
+): Map<CrossAttention, AdapterLayer> {
   if (adapter.layers.length !== attentions.length) {
     throw new IpgraftError(
       'ADAPTER_COUNT',
@@ -23,7 +26,13 @@ export function fitAdapter(adapter: Adapter, attentions: readonly CrossAttention
         throw new IpgraftError(
           'ADAPTER_WIDTH',
           `${adapter.name}: layer ${layer.id} is [${width}, ${textWidth}], ${attention.scope} needs [${attention.width}, ${attention.textWidth}]`,
-          { adapter: adapter.name, layer: layer.id, scope: attention.scope, found: [width!, textWidth!], sought: [attention.width, attention.textWidth] },
+          {
+            adapter: adapter.name,
+            layer: layer.id,
+            scope: attention.scope,
+            found: [width!, textWidth!],
+            sought: [attention.width, attention.textWidth],
+          },
         );
       }
       return [attention, layer];

@@ -63,7 +63,14 @@ function fullFace(shapes: Shapes, c: number): ImageProjection {
   shapes.expect('proj.2.weight', [c, inner]);
   shapes.expect('proj.2.bias', [c]);
   shapes.norm('proj.3', c);
-  return { family: 'full-face', tokens: FULL_FACE_TOKENS, embeddingWidth, reads: 'hidden', heads: 0, tensors: shapes.tensors };
+  return {
+    family: 'full-face',
+    tokens: FULL_FACE_TOKENS,
+    embeddingWidth,
+    reads: 'hidden',
+    heads: 0,
+    tensors: shapes.tensors,
+  };
 }
 
 function plus(shapes: Shapes, c: number): ImageProjection {
@@ -77,7 +84,8 @@ function plus(shapes: Shapes, c: number): ImageProjection {
   shapes.expect('proj_out.bias', [c]);
   shapes.norm('norm_out', c);
   const [inner] = shapes.matrix('layers.0.0.to_q.weight');
-  if (inner % HEAD_WIDTH !== 0) throw shapes.wrong('layers.0.0.to_q.weight', `rows that are a multiple of ${HEAD_WIDTH}`);
+  if (inner % HEAD_WIDTH !== 0)
+    throw shapes.wrong('layers.0.0.to_q.weight', `rows that are a multiple of ${HEAD_WIDTH}`);
   for (let i = 0; i < resamplerDepth(shapes.tensors); i++) {
     for (const norm of ['0.norm1', '0.norm2', '1.0']) shapes.norm(`layers.${i}.${norm}`, d);
     shapes.expect(`layers.${i}.0.to_q.weight`, [inner, d]);
@@ -87,7 +95,14 @@ function plus(shapes: Shapes, c: number): ImageProjection {
     shapes.expect(`layers.${i}.1.1.weight`, [forward, d]);
     shapes.expect(`layers.${i}.1.3.weight`, [d, forward]);
   }
-  return { family: 'plus', tokens, embeddingWidth, reads: 'hidden', heads: inner / HEAD_WIDTH, tensors: shapes.tensors };
+  return {
+    family: 'plus',
+    tokens,
+    embeddingWidth,
+    reads: 'hidden',
+    heads: inner / HEAD_WIDTH,
+    tensors: shapes.tensors,
+  };
 }
 
 /** How many layers a Resampler has: its names count them. */
@@ -109,10 +124,14 @@ class Shapes {
   of(name: string): readonly number[] {
     const tensor = this.tensors.get(name);
     if (tensor !== undefined) return tensor.shape;
-    throw new IpgraftError('ADAPTER_PROJECTION', `${this.file}: sought image_proj.${name}, the checkpoint does not have it`, {
-      file: this.file,
-      sought: name,
-    });
+    throw new IpgraftError(
+      'ADAPTER_PROJECTION',
+      `${this.file}: sought image_proj.${name}, the checkpoint does not have it`,
+      {
+        file: this.file,
+        sought: name,
+      },
+    );
   }
 
   matrix(name: string): readonly [rows: number, columns: number] {
@@ -132,11 +151,15 @@ class Shapes {
 
   wrong(name: string, sought: string): IpgraftError {
     const found = `[${this.of(name).join(', ')}]`;
-    return new IpgraftError('ADAPTER_PROJECTION', `${this.file}: image_proj.${name}: sought ${sought}, found ${found}`, {
-      file: this.file,
-      tensor: name,
-      sought,
-      found,
-    });
+    return new IpgraftError(
+      'ADAPTER_PROJECTION',
+      `${this.file}: image_proj.${name}: sought ${sought}, found ${found}`,
+      {
+        file: this.file,
+        tensor: name,
+        sought,
+        found,
+      },
+    );
   }
 }

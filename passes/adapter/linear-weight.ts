@@ -35,7 +35,8 @@ function transpose(bytes: Uint8Array, shape: readonly number[], size: number): U
     for (let left = 0; left < columns; left += tile) {
       const right = Math.min(left + tile, columns);
       for (let row = top; row < bottom; row++) {
-        for (let column = left; column < right; column++) target[column * rows + row] = source[row * columns + column]!;
+        for (let column = left; column < right; column++)
+          target[column * rows + row] = source[row * columns + column]!;
       }
     }
   }

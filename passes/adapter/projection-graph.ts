@@ -19,15 +19,27 @@ export interface ProjectionGraphOptions {
  * float32 whatever the model's type, because the Resampler's inner activations reach ±12,000, past what float16 bears with
  * any precision (tencent-ailab/IP-Adapter, thread 434).
  */
-export function projectImage(fragment: Fragment, embeddings: ValueName, options: ProjectionGraphOptions): ValueName {
+export function projectImage(
+  fragment: Fragment,
+  embeddings: ValueName,
+  options: ProjectionGraphOptions,
+): ValueName {
   return FAMILIES[options.projection.family](new Layers(fragment, options), embeddings);
 }
 
-const FAMILIES: Readonly<Record<Family, (layers: Layers, x: ValueName) => ValueName>> = { base, 'full-face': fullFace, plus: resampler };
+const FAMILIES: Readonly<Record<Family, (layers: Layers, x: ValueName) => ValueName>> = {
+  base,
+  'full-face': fullFace,
+  plus: resampler,
+};
 
 /** Linear to T·C numbers, cut into T tokens, LayerNorm. Source: `ImageProjModel`. */
 function base(layers: Layers, x: ValueName): ValueName {
-  const tokens = layers.reshape(layers.linear(x, 'proj'), [-1, layers.options.projection.tokens, layers.options.tokenWidth]);
+  const tokens = layers.reshape(layers.linear(x, 'proj'), [
+    -1,
+    layers.options.projection.tokens,
+    layers.options.tokenWidth,
+  ]);
   return layers.norm(tokens, 'norm');
 }
 
@@ -46,7 +58,12 @@ function resampler(layers: Layers, x: ValueName): ValueName {
   let latents = layers.latents(features);
   for (let i = 0; i < resamplerDepth(tensors); i++) {
     const part = (name: string) => `layers.${i}.${name}`;
-    const attended = resamplerAttention(layers, layers.norm(features, part('0.norm1')), layers.norm(latents, part('0.norm2')), part);
+    const attended = resamplerAttention(
+      layers,
+      layers.norm(features, part('0.norm1')),
+      layers.norm(latents, part('0.norm2')),
+      part,
+    );
     latents = layers.op('Add', attended, latents);
     const inner = layers.gelu(layers.linear(layers.norm(latents, part('1.0')), part('1.1')));
     latents = layers.op('Add', layers.linear(inner, part('1.3')), latents);
@@ -54,17 +71,26 @@ function resampler(layers: Layers, x: ValueName): ValueName {
   return layers.norm(layers.linear(latents, 'proj_out'), 'norm_out');
 }
 
-function resamplerAttention(layers: Layers, features: ValueName, latents: ValueName, part: (name: string) => string): ValueName {
+function resamplerAttention(
+  layers: Layers,
+  features: ValueName,
+  latents: ValueName,
+  part: (name: string) => string,
+): ValueName {
   const { heads } = layers.options.projection;
   const inner = heads * HEAD_WIDTH;
   const both = layers.concat([features, latents], 1);
   const [key, value] = layers.halves(layers.linear(both, part('0.to_kv')), inner);
-  const split = (x: ValueName, order: readonly number[]) => layers.transpose(layers.reshape(x, [0, -1, heads, HEAD_WIDTH]), order);
+  const split = (x: ValueName, order: readonly number[]) =>
+    layers.transpose(layers.reshape(x, [0, -1, heads, HEAD_WIDTH]), order);
   const query = split(layers.linear(latents, part('0.to_q')), [0, 2, 1, 3]);
   const scores = layers.op('MatMul', query, split(key, [0, 2, 3, 1]));
   const weights = layers.softmax(layers.op('Mul', scores, layers.number(HEAD_WIDTH ** -0.5)));
   const mixed = layers.op('MatMul', weights, split(value, [0, 2, 1, 3]));
-  return layers.linear(layers.reshape(layers.transpose(mixed, [0, 2, 1, 3]), [0, -1, inner]), part('0.to_out'));
+  return layers.linear(
+    layers.reshape(layers.transpose(mixed, [0, 2, 1, 3]), [0, -1, inner]),
+    part('0.to_out'),
+  );
 }
 
 const NORM_EPSILON = 1e-5;
@@ -86,7 +112,9 @@ class Layers {
   /** x · Wᵀ (+ b, when the checkpoint has one). */
   linear(x: ValueName, name: string): ValueName {
     const product = this.op('MatMul', x, this.parameter(`${name}.weight`, true));
-    return this.options.projection.tensors.has(`${name}.bias`) ? this.op('Add', product, this.parameter(`${name}.bias`, false)) : product;
+    return this.options.projection.tensors.has(`${name}.bias`)
+      ? this.op('Add', product, this.parameter(`${name}.bias`, false))
+      : product;
   }
 
   /** LayerNorm over the last axis; in its parts before opset 17, which brought the operator. */
@@ -96,7 +124,8 @@ class Layers {
       const attributes = { axis: -1, epsilon: { float: NORM_EPSILON } };
       return this.fragment.node('LayerNormalization', [x, weight, bias], { attributes });
     }
-    const mean = (value: ValueName) => this.fragment.node('ReduceMean', [value], { attributes: { axes: [-1] } });
+    const mean = (value: ValueName) =>
+      this.fragment.node('ReduceMean', [value], { attributes: { axes: [-1] } });
     const centred = this.op('Sub', x, mean(x));
     const variance = mean(this.op('Mul', centred, centred));
     const deviation = this.op('Sqrt', this.op('Add', variance, this.number(NORM_EPSILON)));
@@ -141,7 +170,9 @@ class Layers {
   }
 
   number(value: number): ValueName {
-    return this.fragment.tensor(floatTensor(`${this.options.parameters}.float_${value}`, 'float', [], [value]));
+    return this.fragment.tensor(
+      floatTensor(`${this.options.parameters}.float_${value}`, 'float', [], [value]),
+    );
   }
 
   private parameter(name: string, transposed: boolean): ValueName {

@@ -1,0 +1,127 @@
+import { Command, Option } from 'commander';
+import { IpgraftError } from '../../compiler/errors.js';
+import { writeFiles } from '../../compiler/io/write-files.js';
+import { Rope } from '../../compiler/wire/rope.js';
+import type { TokenSource } from '../../passes/index.js';
+import { compile } from '../compile.js';
+import { type OpenedAdapter, openAdapter, openModel } from '../open.js';
+import { writeProjection } from '../project-image.js';
+import { reportOf } from '../report.js';
+import { planOutput, type WeightsMode, writePatched } from '../write-patched.js';
+import { printReport } from './print-report.js';
+import { withProgress } from './progress.js';
+import type { Terminal } from './run.js';
+
+interface CompileFlags {
+  readonly adapter?: string[];
+  readonly output?: string;
+  readonly tokens: TokenSource;
+  readonly scale: string;
+  readonly weights: WeightsMode;
+  readonly pattern: string[];
+  readonly textInput?: string;
+  readonly initFromText?: true;
+  readonly numTokens?: string;
+  readonly projection?: string;
+  readonly report?: string;
+  readonly dryRun?: true;
+  readonly force?: true;
+  readonly json?: true;
+}
+
+export function compileCommand(terminal: Terminal): Command {
+  return new Command('compile')
+    .description('graft an IP-Adapter into a UNet')
+    .argument('<base>', 'the UNet, an ONNX file')
+    .option(
+      '-a, --adapter <file...>',
+      'IP-Adapter checkpoint, .safetensors or .bin; several for several adapters',
+    )
+    .option('-o, --output <file>', 'the patched UNet')
+    .addOption(
+      new Option('--tokens <source>', 'where image tokens come from')
+        .choices(['split', 'input', 'embeds'])
+        .default('split'),
+    )
+    .option('--scale <scale>', 'input, layers, optional=N, a number, or diffusers’ JSON', 'input')
+    .addOption(
+      new Option('--weights <mode>', 'what happens to the base’s large weights')
+        .choices(['auto', 'reference', 'copy'])
+        .default('auto'),
+    )
+    .option(
+      '--pattern <pattern>',
+      'which scopes to patch: a glob or /expression/ (repeatable; default **.attn2)',
+      collect,
+      [],
+    )
+    .option('--text-input <name>', 'the input with the text embeddings')
+    .option('--init-from-text', 'no adapter: copy to_k and to_v, as training starts')
+    .option('--num-tokens <n>', 'image tokens for --init-from-text')
+    .option('--projection <file>', 'also write the image projection as a model')
+    .option('--report <file>', 'also write what was found and done, as JSON')
+    .option('--dry-run', 'do everything but write')
+    .option('--force', 'replace files that exist')
+    .option('--json', 'print the report as JSON')
+    .action((base: string, flags: CompileFlags) => compileFile(base, flags, terminal));
+}
+
+async function compileFile(base: string, flags: CompileFlags, terminal: Terminal): Promise<void> {
+  checkFlags(flags);
+  const model = await openModel(base);
+  const adapters: OpenedAdapter[] = [];
+  try {
+    for (const file of flags.adapter ?? []) adapters.push(await openAdapter(file));
+    const patched = await compile(model, {
+      adapters,
+      tokens: flags.tokens,
+      scale: flags.scale,
+      patterns: flags.pattern,
+      ...(flags.textInput !== undefined && { textInput: flags.textInput }),
+      ...(flags.initFromText && { initFromText: { tokens: Number(flags.numTokens) } }),
+    });
+    const plan = flags.output === undefined ? null : await planOutput(patched, flags.output, flags.weights);
+    if (!flags.dryRun) {
+      await withProgress('writing', (onProgress) =>
+        writePatched(patched, flags.output!, {
+          ...writing(flags, terminal),
+          weights: flags.weights,
+          onProgress,
+        }),
+      );
+      if (flags.projection !== undefined)
+        await writeProjection(adapters[0]!, flags.projection, writing(flags, terminal));
+    }
+    const report = reportOf(patched, plan?.written ?? null);
+    const json = JSON.stringify(report, null, 2);
+    if (flags.report !== undefined && !flags.dryRun) {
+      await writeFiles(
+        [{ path: flags.report, content: Rope.of(new TextEncoder().encode(`${json}\n`)) }],
+        writing(flags, terminal),
+      );
+    }
+    if (flags.json) terminal.print(json);
+    else printReport(report, flags.dryRun === true, terminal.print);
+  } finally {
+    await Promise.all([model, ...adapters].map((file) => file.close()));
+  }
+}
+
+function writing(flags: CompileFlags, terminal: Terminal) {
+  return { force: flags.force === true, signal: terminal.signal };
+}
+
+function checkFlags(flags: CompileFlags): void {
+  const refuse = (message: string) => new IpgraftError('OPTION_INVALID', message);
+  if (flags.output === undefined && !flags.dryRun) throw refuse('sought -o OUT.onnx (or --dry-run)');
+  if (flags.initFromText && flags.numTokens === undefined)
+    throw refuse('--init-from-text needs --num-tokens N');
+  if (!flags.initFromText && flags.numTokens !== undefined)
+    throw refuse('--num-tokens goes with --init-from-text');
+  if (flags.projection !== undefined && flags.adapter?.length !== 1)
+    throw refuse('--projection needs one adapter');
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}

@@ -1,0 +1,39 @@
+import { basename } from 'node:path';
+import { Command } from 'commander';
+import { openAdapter } from '../open.js';
+import { writeProjection } from '../project-image.js';
+import { row } from './print-report.js';
+import { size } from './progress.js';
+import type { Terminal } from './run.js';
+
+interface ProjectFlags {
+  readonly output: string;
+  readonly force?: true;
+  readonly json?: true;
+}
+
+export function projectCommand({ print, signal }: Terminal): Command {
+  return new Command('project')
+    .description('write an adapter’s image projection as a model: image_embeds → ip_hidden_states')
+    .argument('<adapter>', 'IP-Adapter checkpoint')
+    .requiredOption('-o, --output <file>', 'the model to write')
+    .option('--force', 'replace a file that exists')
+    .option('--json', 'print as JSON')
+    .action(async (file: string, { output, force, json }: ProjectFlags) => {
+      const adapter = await openAdapter(file);
+      try {
+        const { bytes } = await writeProjection(adapter, output, { force: force === true, signal });
+        const { family } = adapter.projection;
+        if (json)
+          print(JSON.stringify({ file: basename(output), bytes, family, tokens: adapter.tokens }, null, 2));
+        else
+          row(
+            print,
+            'wrote',
+            `${basename(output)}  ${size(bytes)}: ${family}, ${adapter.tokens} tokens of width ${adapter.tokenWidth}`,
+          );
+      } finally {
+        await adapter.close();
+      }
+    });
+}

@@ -1,0 +1,72 @@
+import { Command, CommanderError } from 'commander';
+import { IpgraftError } from '../../compiler/errors.js';
+import { VERSION } from '../version.js';
+import { compileCommand } from './compile-command.js';
+import { inspectCommand } from './inspect-command.js';
+import { projectCommand } from './project-command.js';
+import { stripCommand } from './strip-command.js';
+
+/** What a command is given beside its options. */
+export interface Terminal {
+  /** Prints a line on standard output. */
+  readonly print: (line: string) => void;
+  /** Set when the user presses Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+const INTERRUPTED = 130;
+
+/** Runs the command line and answers with the exit code: 0, or the number of the error's family. */
+export async function run(args: readonly string[]): Promise<number> {
+  const interrupt = new AbortController();
+  const onInterrupt = () => interrupt.abort();
+  process.once('SIGINT', onInterrupt);
+  const terminal: Terminal = {
+    print: (line) => void process.stdout.write(`${line}\n`),
+    signal: interrupt.signal,
+  };
+  try {
+    await program(terminal).parseAsync([...args], { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    if (interrupt.signal.aborted) {
+      process.stderr.write('interrupted: nothing was written\n');
+      return INTERRUPTED;
+    }
+    return report(error, args.includes('--json'));
+  } finally {
+    process.removeListener('SIGINT', onInterrupt);
+  }
+}
+
+function program(terminal: Terminal): Command {
+  const root = new Command('ipgraft')
+    .description('Grafts an IP-Adapter into a Stable Diffusion UNet already exported to ONNX.')
+    .version(VERSION)
+    .configureOutput({ outputError: () => {} })
+    .exitOverride();
+  for (const make of [compileCommand, inspectCommand, projectCommand, stripCommand]) {
+    root.addCommand(make(terminal).copyInheritedSettings(root));
+  }
+  return root;
+}
+
+/** An error as the user sees it; `--json` has it on standard output as data. */
+function report(error: unknown, json: boolean): number {
+  const known = asIpgraftError(error);
+  if (known === undefined) {
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    return 1;
+  }
+  const { code, message, facts, hint, exitCode } = known;
+  if (json) process.stdout.write(`${JSON.stringify({ error: { code, message, facts, hint } }, null, 2)}\n`);
+  process.stderr.write(`${code}: ${message}\n  hint: ${hint}\n`);
+  return exitCode;
+}
+
+function asIpgraftError(error: unknown): IpgraftError | undefined {
+  if (error instanceof IpgraftError) return error;
+  if (!(error instanceof CommanderError)) return undefined;
+  return new IpgraftError('OPTION_INVALID', error.message.replace(/^error: /, ''));
+}

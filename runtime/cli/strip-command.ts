@@ -1,0 +1,34 @@
+import { basename } from 'node:path';
+import { Command } from 'commander';
+import { openModel } from '../open.js';
+import { stripPatched } from '../strip-patched.js';
+import { row } from './print-report.js';
+import { size, withProgress } from './progress.js';
+import type { Terminal } from './run.js';
+
+interface StripFlags {
+  readonly output: string;
+  readonly force?: true;
+  readonly json?: true;
+}
+
+export function stripCommand({ print, signal }: Terminal): Command {
+  return new Command('strip')
+    .description('take the adapter out again: the base, byte for byte')
+    .argument('<patched>', 'a model that `ipgraft compile` wrote')
+    .requiredOption('-o, --output <file>', 'the base to write')
+    .option('--force', 'replace a file that exists')
+    .option('--json', 'print as JSON')
+    .action(async (file: string, { output, force, json }: StripFlags) => {
+      const model = await openModel(file);
+      try {
+        const { bytes } = await withProgress('writing', (onProgress) =>
+          stripPatched(model, output, { force: force === true, signal, onProgress }),
+        );
+        if (json) print(JSON.stringify({ file: basename(output), bytes }, null, 2));
+        else row(print, 'wrote', `${basename(output)}  ${size(bytes)}: the base, its fingerprint verified`);
+      } finally {
+        await model.close();
+      }
+    });
+}

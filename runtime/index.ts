@@ -1,0 +1,33 @@
+/**
+ * ipgraft as a library.
+ *
+ * ```ts
+ * import { compile, openAdapter, openModel, writePatched } from 'ipgraft';
+ *
+ * const model = await openModel('unet/model.onnx');
+ * const adapter = await openAdapter('ip-adapter_sd15.safetensors');
+ * const patched = await compile(model, { adapters: [adapter], tokens: 'split', scale: 'input' });
+ * await writePatched(patched, 'unet/patched.onnx');
+ * ```
+ */
+export type { Edit } from '../compiler/edit/edit.js';
+export { CATALOGUE, type ErrorCode, type Facts, IpgraftError } from '../compiler/errors.js';
+export { type ByteSource, blobSource, bufferSource } from '../compiler/io/byte-source.js';
+export type { WriteOptions } from '../compiler/io/write-files.js';
+export type { ModelFolder } from '../compiler/onnx/external-data.js';
+export type { Adapter } from '../passes/adapter/adapter.js';
+export type { TokenSource } from '../passes/index.js';
+export type { CrossAttention, LocateOptions } from '../passes/locate-cross-attention.js';
+export { type CompileOptions, compile, type PatchedModel } from './compile.js';
+export { type AdapterDescription, inspect, type ModelDescription } from './inspect.js';
+export { type OpenedAdapter, type OpenedModel, openAdapter, openModel } from './open.js';
+export { projectionModel, writeProjection } from './project-image.js';
+export { type CompileReport, reportOf } from './report.js';
+export { stripPatched } from './strip-patched.js';
+export { VERSION } from './version.js';
+export {
+  type WeightsMode,
+  type WritePatchedOptions,
+  type WrittenModel,
+  writePatched,
+} from './write-patched.js';

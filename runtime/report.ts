@@ -1,0 +1,104 @@
+import { describe } from '../compiler/edit/edit.js';
+import { dataTypeName } from '../compiler/onnx/data-type.js';
+import type { Dimension } from '../compiler/onnx/value-info.js';
+import type { PatchedModel } from './compile.js';
+import { VERSION } from './version.js';
+import type { WrittenModel } from './write-patched.js';
+
+/** What a compilation found and did, as data: `--report FILE` and `--json`. */
+export interface CompileReport {
+  readonly ipgraft: string;
+  readonly base: {
+    readonly file: string;
+    readonly bytes: number;
+    readonly opset: number;
+    readonly irVersion: number;
+    readonly nodes: number;
+  };
+  readonly adapters: readonly {
+    readonly name: string;
+    readonly tokens: number;
+    readonly family: string | null;
+    readonly sha256: string | null;
+  }[];
+  readonly textInput: string;
+  readonly tokens: string;
+  readonly scale: string;
+  /** The inputs of the patched model. */
+  readonly inputs: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly shape: readonly Dimension[] | null;
+  }[];
+  /** Every cross-attention in checkpoint order, and whence its module path was read. */
+  readonly crossAttentions: readonly {
+    readonly id: number;
+    readonly scope: string;
+    readonly source: string;
+    readonly width: number;
+    readonly selected: boolean;
+  }[];
+  /** Each pass with its edits, one line each. */
+  readonly passes: readonly { readonly name: string; readonly edits: readonly string[] }[];
+  /** What the user should know. */
+  readonly notes: readonly string[];
+  /** `null` for a dry run. */
+  readonly written: WrittenModel | null;
+}
+
+export function reportOf(patched: PatchedModel, written: WrittenModel | null): CompileReport {
+  const { opened, graph, located, grafts, options, passes } = patched;
+  return {
+    ipgraft: VERSION,
+    base: {
+      file: opened.source.name,
+      bytes: opened.source.size,
+      opset: graph.opset,
+      irVersion: graph.irVersion,
+      nodes: opened.graph.nodes.length,
+    },
+    adapters: grafts.map(({ name, tokens, adapter }) => ({
+      name,
+      tokens,
+      family: adapter?.projection.family ?? null,
+      sha256: adapter?.sha256 ?? null,
+    })),
+    textInput: located.textInput,
+    tokens: options.tokens ?? 'split',
+    scale: options.scale ?? 'input',
+    inputs: [...graph.inputs.values()].map(({ name, dataType, shape }) => ({
+      name,
+      type: dataTypeName(dataType),
+      shape,
+    })),
+    crossAttentions: located.attentions.map(({ id, scope, source, width, selected }) => ({
+      id,
+      scope,
+      source,
+      width,
+      selected,
+    })),
+    passes: passes.map(({ pass, edits }) => ({ name: pass, edits: edits.map(describe) })),
+    notes: notesOf(patched, written),
+    written,
+  };
+}
+
+function notesOf({ located, grafts, options }: PatchedModel, written: WrittenModel | null): string[] {
+  const total = grafts.reduce((sum, { tokens }) => sum + tokens, 0);
+  const notes: string[] = [];
+  if ((options.tokens ?? 'split') === 'split') {
+    notes.push(
+      `${located.textInput} now carries the text and then ${total} image tokens; a caller that brings text alone loses its last ${total} tokens to the image.`,
+    );
+  }
+  if (options.scale?.startsWith('optional')) {
+    notes.push('onnxruntime-node does not let a caller override ip_scale: there its default always holds.');
+  }
+  const left = located.attentions.filter(({ selected }) => !selected).length;
+  if (left > 0) notes.push(`${left} cross-attentions do not match the pattern and stay as they were.`);
+  if (written !== null && written.needs.length > 0) {
+    notes.push(`The result names weights inside ${written.needs.join(', ')}: keep these files beside it.`);
+  }
+  return notes;
+}

@@ -3,7 +3,7 @@ import { revert } from './edit/revert.js';
 import { IpgraftError } from './errors.js';
 import { fingerprint } from './fingerprint.js';
 import type { ByteSource } from './io/byte-source.js';
-import type { ModelFolder } from './onnx/external-data.js';
+import type { ModelFolder } from './io/model-folder.js';
 import type { Graph } from './onnx/graph.js';
 import type { Model } from './onnx/read-model.js';
 import { writeModel } from './onnx/write-model.js';

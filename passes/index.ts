@@ -17,8 +17,9 @@ import {
   locateCrossAttention,
 } from './locate-cross-attention.js';
 import type { KeyOrValue } from './names.js';
+import { parseScale } from './parse-scale.js';
 import { projectImageEmbeds } from './project-image-embeds.js';
-import { badScale, parseScale, type Scale } from './scale.js';
+import { badScale, type Scale } from './scale.js';
 import { splitEncoderHiddenStates } from './split-encoder-hidden-states.js';
 import { METADATA_PREFIX, stampMetadata } from './stamp-metadata.js';
 
@@ -74,9 +75,20 @@ export function refusePatched(graph: Graph): void {
   });
 }
 
+/** What is inserted is written as opset 11 and later have it. */
+const OLDEST_OPSET = 11;
+
+function refuseOldOpset({ opset }: Graph): void {
+  if (opset >= OLDEST_OPSET) return;
+  throw new IpgraftError('MODEL_OPSET_UNSUPPORTED', `sought opset ${OLDEST_OPSET} or later, found ${opset}`, {
+    opset,
+  });
+}
+
 /** Locates with the options of a graft. */
 export function locate(graph: Graph, options: LocateOptions): Located {
   refusePatched(graph);
+  refuseOldOpset(graph);
   return locateCrossAttention(graph, options);
 }
 

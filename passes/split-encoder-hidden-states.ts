@@ -55,17 +55,15 @@ export function splitEncoderHiddenStates({ textInput, textWidth, tokens }: Split
           output: imageTokensOf(adapter),
         });
       });
-      const rewires = graph
-        .uses(textInput)
-        .map(
-          ({ node, input }): Edit => ({
-            kind: 'rewire',
-            node: node.id,
-            input,
-            from: textInput,
-            to: textTokens,
-          }),
-        );
+      const rewires = graph.uses(textInput).map(
+        ({ node, input }): Edit => ({
+          kind: 'rewire',
+          node: node.id,
+          input,
+          from: textInput,
+          to: textTokens,
+        }),
+      );
       return [...fragment.edits(null), ...rewires, ...growInput(graph, textInput, total)];
     },
     ensures(before, after) {

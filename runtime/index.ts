@@ -13,8 +13,8 @@
 export type { Edit } from '../compiler/edit/edit.js';
 export { CATALOGUE, type ErrorCode, type Facts, IpgraftError } from '../compiler/errors.js';
 export { type ByteSource, blobSource, bufferSource } from '../compiler/io/byte-source.js';
+export type { ModelFolder } from '../compiler/io/model-folder.js';
 export type { WriteOptions } from '../compiler/io/write-files.js';
-export type { ModelFolder } from '../compiler/onnx/external-data.js';
 export type { Adapter } from '../passes/adapter/adapter.js';
 export type { TokenSource } from '../passes/index.js';
 export type { CrossAttention, LocateOptions } from '../passes/locate-cross-attention.js';

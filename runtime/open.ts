@@ -7,7 +7,8 @@ import { contentDigest } from '../compiler/fingerprint.js';
 import type { ByteSource } from '../compiler/io/byte-source.js';
 import { fileFolder } from '../compiler/io/file-folder.js';
 import { openFile } from '../compiler/io/file-source.js';
-import { checkExternalData, type ModelFolder } from '../compiler/onnx/external-data.js';
+import type { ModelFolder } from '../compiler/io/model-folder.js';
+import { checkExternalData } from '../compiler/onnx/external-data.js';
 import { type Model, readModel } from '../compiler/onnx/read-model.js';
 import { type Adapter, readAdapter } from '../passes/adapter/adapter.js';
 

@@ -51,7 +51,7 @@ export async function planOutput(
   const { opened } = patched;
   const target = resolve(path);
   const folder = await realFolder(dirname(target));
-  const besideBase = opened.path !== null && dirname(opened.path) === folder;
+  const besideBase = await isBesideBase(opened.path, folder);
   if (weights === 'reference' && !besideBase) {
     throw new IpgraftError(
       'OPTION_INVALID',
@@ -112,6 +112,11 @@ function placeAll(
   return writeModel(opened, carried.graph).length <= LARGEST_MESSAGE
     ? carried
     : place({ sidecar, base: 'sidecar' }, sidecar);
+}
+
+/** A base that is itself a link elsewhere is not beside anything: runtimes refuse weights behind such a link. */
+async function isBesideBase(base: string | null, folder: string): Promise<boolean> {
+  return base !== null && dirname(base) === folder && (await realpath(base)) === base;
 }
 
 async function realFolder(path: string): Promise<string> {

@@ -1,8 +1,8 @@
 import { realpath, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { IpgraftError } from '../errors.js';
-import { checkLocation, type ModelFolder } from '../onnx/external-data.js';
 import { type FileSource, openFile } from './file-source.js';
+import { checkLocation, type ModelFolder } from './model-folder.js';
 
 /** The folder of a model file on disk. A symbolic link that leads out of it is refused, as every ONNX runtime does. */
 export function fileFolder(path: string): ModelFolder {
@@ -17,9 +17,14 @@ export function fileFolder(path: string): ModelFolder {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
       throw error;
     }
-    throw new IpgraftError('MODEL_EXTERNAL_ESCAPES', `${location} is a link that leaves the model's folder`, {
-      location,
-    });
+    throw new IpgraftError(
+      'MODEL_EXTERNAL_ESCAPES',
+      `${location} is a link that leaves the model's folder`,
+      { location },
+      {
+        hint: 'Put the file itself there: download caches link to their blobs, a download into a plain folder does not.',
+      },
+    );
   };
   return {
     async size(location) {

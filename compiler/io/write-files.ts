@@ -27,7 +27,7 @@ const CHUNK = 8 * 1024 * 1024;
  * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_FAILED` (disk full, no permission)
  */
 export async function writeFiles(files: readonly OutputFile[], options: WriteOptions = {}): Promise<void> {
-  if (options.force !== true) for (const { path } of files) await refuseExisting(path);
+  for (const { path } of files) await refuseExisting(path, options.force === true);
   const total = files.reduce(
     (sum, { content }) => sum + ('copyOf' in content ? content.size : content.length),
     0,
@@ -56,13 +56,16 @@ export async function writeFiles(files: readonly OutputFile[], options: WriteOpt
   }
 }
 
-async function refuseExisting(path: string): Promise<void> {
+async function refuseExisting(path: string, force: boolean): Promise<void> {
+  let isFile: boolean;
   try {
-    await stat(path);
+    isFile = (await stat(path)).isFile();
   } catch {
     return;
   }
-  throw new IpgraftError('OUTPUT_EXISTS', `${basename(path)} exists already`, { file: basename(path) });
+  const file = basename(path);
+  if (!isFile) throw new IpgraftError('OUTPUT_FAILED', `${file} was not written: it is no file`, { file });
+  if (!force) throw new IpgraftError('OUTPUT_EXISTS', `${file} exists already`, { file });
 }
 
 async function writeRope(path: string, rope: Rope, progress: (bytes: number) => void): Promise<void> {

@@ -10,7 +10,7 @@ import { reportOf } from '../report.js';
 import { planOutput, type WeightsMode, writePatched } from '../write-patched.js';
 import { printReport } from './print-report.js';
 import { withProgress } from './progress.js';
-import type { Terminal } from './run.js';
+import type { Terminal } from './terminal.js';
 
 interface CompileFlags {
   readonly adapter?: string[];

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { type AdapterDescription, inspect, type ModelDescription } from '../inspect.js';
 import { row } from './print-report.js';
 import { size } from './progress.js';
-import type { Terminal } from './run.js';
+import type { Terminal } from './terminal.js';
 
 interface InspectFlags {
   readonly pattern: string[];

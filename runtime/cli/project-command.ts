@@ -4,7 +4,7 @@ import { openAdapter } from '../open.js';
 import { writeProjection } from '../project-image.js';
 import { row } from './print-report.js';
 import { size } from './progress.js';
-import type { Terminal } from './run.js';
+import type { Terminal } from './terminal.js';
 
 interface ProjectFlags {
   readonly output: string;

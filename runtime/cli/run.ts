@@ -5,14 +5,7 @@ import { compileCommand } from './compile-command.js';
 import { inspectCommand } from './inspect-command.js';
 import { projectCommand } from './project-command.js';
 import { stripCommand } from './strip-command.js';
-
-/** What a command is given beside its options. */
-export interface Terminal {
-  /** Prints a line on standard output. */
-  readonly print: (line: string) => void;
-  /** Set when the user presses Ctrl-C. */
-  readonly signal: AbortSignal;
-}
+import type { Terminal } from './terminal.js';
 
 const INTERRUPTED = 130;
 

@@ -4,7 +4,7 @@ import { openModel } from '../open.js';
 import { stripPatched } from '../strip-patched.js';
 import { row } from './print-report.js';
 import { size, withProgress } from './progress.js';
-import type { Terminal } from './run.js';
+import type { Terminal } from './terminal.js';
 
 interface StripFlags {
   readonly output: string;

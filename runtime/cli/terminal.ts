@@ -1,0 +1,7 @@
+/** What a command is given beside its options. */
+export interface Terminal {
+  /** Prints a line on standard output. */
+  readonly print: (line: string) => void;
+  /** Set when the user presses Ctrl-C. */
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { run } from '../../runtime/cli/run.js';
+import { fixturePath, freshFolder } from '../fixtures.js';
+import { type PythonEnvironment, pythonEnvironment, runJson } from './python.js';
+
+describe('drop-in for pipelines that know nothing of IP-Adapters', () => {
+  let environment: PythonEnvironment;
+
+  before(function () {
+    environment = pythonEnvironment('drop-in', fixturePath('generate', 'requirements-pipeline.txt'));
+    if ('missing' in environment) {
+      console.log(`    skipped: the Python packages cannot be installed (${environment.missing})`);
+      this.skip();
+    }
+  });
+
+  it('optimum’s ORTStableDiffusionPipeline draws what diffusers draws, four guided steps', async () => {
+    assert.ok('python' in environment);
+    const folder = unpackPipeline();
+    const unet = join(folder, 'onnx', 'unet', 'model.onnx');
+    const patched = join(freshFolder(), 'model.onnx');
+    const code = await run(['compile', unet, '-a', join(folder, 'adapter.safetensors'), '-o', patched, '--scale', 'optional=0.6', '--json']);
+    assert.equal(code, 0);
+    cpSync(patched, unet);
+    const found = runJson(environment.python, [fixturePath('generate', 'dropin.py'), folder]) as Record<string, number>;
+    console.log(`    largest difference ${found.largest_difference!.toExponential(2)}, effect ${found.effect!.toFixed(2)}`);
+    assert.ok(found.largest_difference! <= 1e-4, `${found.largest_difference}`);
+    assert.ok(found.effect! >= 1, `${found.effect}`);
+  });
+});
+
+/** The pipeline fixture with its models unpacked. */
+function unpackPipeline(): string {
+  const folder = freshFolder();
+  cpSync(fixturePath('pipeline'), folder, { recursive: true });
+  for (const entry of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    if (!entry.endsWith('.gz')) continue;
+    const packed = join(folder, entry);
+    writeFileSync(join(dirname(packed), 'model.onnx'), gunzipSync(readFileSync(packed)));
+    rmSync(packed);
+  }
+  return folder;
+}

@@ -109,6 +109,42 @@ export const CATALOGUE = {
     when: 'The image projection of the checkpoint is incomplete or its shapes disagree.',
     hint: 'The file is damaged or converted wrongly: use the published one.',
   },
+  ADAPTER_NOT_A_CHECKPOINT: {
+    when: 'The file given as the adapter is something else than a checkpoint.',
+    hint: 'Give the weights of the adapter: a .safetensors file, or a .bin or .pt file that torch wrote.',
+  },
+  ADAPTER_LEGACY_TORCH: {
+    when: 'The checkpoint is in a format of torch before 1.6, or a bare pickle.',
+    hint: "Save it again with torch 1.6 or later, or use the adapter's .safetensors.",
+  },
+  ADAPTER_TRUNCATED: {
+    when: 'The checkpoint ends before its weights do.',
+    hint: 'The download is incomplete: fetch the file again.',
+  },
+  ADAPTER_SAFETENSORS_MALFORMED: {
+    when: 'A .safetensors file breaks the rules of its format.',
+    hint: 'The file is damaged: fetch it again.',
+  },
+  ADAPTER_ZIP_MALFORMED: {
+    when: 'A torch checkpoint is not a sound zip archive, or a checksum in it does not hold.',
+    hint: 'The file is damaged: fetch it again. If it was saved without checksums (set_crc32_options(False)), save it again with them.',
+  },
+  ADAPTER_PICKLE_FORBIDDEN: {
+    when: 'The pickle of a torch checkpoint names something else than dictionaries and tensors.',
+    hint: 'Loading such a file in Python can run code; ipgraft runs none. Use the .safetensors of the adapter, or save a plain state_dict.',
+  },
+  ADAPTER_PICKLE_MALFORMED: {
+    when: 'The pickle of a torch checkpoint cannot be read.',
+    hint: 'The file is damaged, or no plain dictionary of tensors: fetch it again, or use the .safetensors of the adapter.',
+  },
+  ADAPTER_TENSOR_UNSUPPORTED: {
+    when: 'A tensor of the checkpoint has a number type, size or byte order that ipgraft does not read.',
+    hint: 'Convert the checkpoint to float32, float16 or bfloat16.',
+  },
+  ADAPTER_TENSOR_RANGE: {
+    when: 'A tensor of a torch checkpoint lies outside its storage, or repeats it beyond reason.',
+    hint: 'The file is damaged or was made to do harm: use the published one.',
+  },
   EDIT_PRECONDITION: {
     when: 'An edit does not find what it names.',
     hint: 'This is a fault in ipgraft, or the file was changed after it was patched: please report it with the model.',
@@ -177,8 +213,13 @@ export const CATALOGUE = {
     when: 'The patched graph differs from the base in something that no edit declares.',
     hint: 'This is a fault in ipgraft: please report it with the model.',
   },
+  MODEL_OPSET_UNSUPPORTED: {
+    when: "The model's opset is older than what ipgraft writes.",
+    hint: "Export with opset 11 or later, or raise it with onnx's version converter.",
+  },
 } as const satisfies Record<string, Entry>;
 
+/** A code of {@link CATALOGUE}. */
 export type ErrorCode = keyof typeof CATALOGUE;
 
 /** Exit code of each family. 1 is kept for failures that are not ours to name. */

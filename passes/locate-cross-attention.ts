@@ -39,6 +39,7 @@ export interface CrossAttention {
   readonly dataType: FloatType;
 }
 
+/** Where to look for cross-attentions. */
 export interface LocateOptions {
   /** Globs or `/regular expressions/` over scopes; default `**.attn2`. */
   readonly patterns?: readonly string[];

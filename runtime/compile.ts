@@ -10,6 +10,7 @@ import type { OpenedModel } from './open.js';
 import { textGraft } from './text-graft.js';
 import { VERSION } from './version.js';
 
+/** What to graft, and how. */
 export interface CompileOptions extends GraftOptions {
   /** One or more adapters, in the order in which their tokens follow the text. */
   readonly adapters?: readonly Adapter[];

@@ -46,6 +46,7 @@ export interface CompileReport {
   readonly written: WrittenModel | null;
 }
 
+/** The report of a compilation; `written` is what was (or would be) written, `null` when nothing was planned. */
 export function reportOf(patched: PatchedModel, written: WrittenModel | null): CompileReport {
   const { opened, graph, located, grafts, options, passes } = patched;
   return {

@@ -11,6 +11,7 @@ import type { PatchedModel } from './compile.js';
 /** `auto` references the base's weights when the output lies in the base's folder, and copies them when it does not. */
 export type WeightsMode = 'auto' | 'reference' | 'copy';
 
+/** How to write a patched model. */
 export interface WritePatchedOptions extends WriteOptions {
   readonly weights?: WeightsMode;
 }

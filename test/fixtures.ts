@@ -43,11 +43,10 @@ export function modelPath(name: string): string {
   if (!unpacked.has(name)) {
     mkdirSync(folder, { recursive: true });
     writeFileSync(path, gunzipSync(readFileSync(join(FIXTURES, 'models', `${name}.onnx.gz`))));
-    if (name.endsWith('external')) {
-      writeFileSync(
-        `${path}_data`,
-        gunzipSync(readFileSync(join(FIXTURES, 'models', `${name}.onnx_data.gz`))),
-      );
+    // Two variants share one data file.
+    if (/-(external|static)$/.test(name)) {
+      const data = 'sd15-sdpa-ts17-external.onnx_data';
+      writeFileSync(join(folder, data), gunzipSync(readFileSync(join(FIXTURES, 'models', `${data}.gz`))));
     }
     unpacked.add(name);
   }

@@ -1,8 +1,14 @@
+import { IpgraftError } from '../errors.js';
 import type { ByteSource } from '../io/byte-source.js';
 import type { Checkpoint } from './checkpoint.js';
+import { DTYPE_SIZE, elementCount } from './dtype-size.js';
+import { printable } from './printable.js';
 import { recognizeContainer } from './recognize.js';
 import { openSafetensors } from './safetensors.js';
 import { openTorchCheckpoint } from './torch-checkpoint.js';
+
+/** The most that Node reads and protobuf stores at once. The largest tensor of a known adapter has 40 MB. */
+const MAX_TENSOR_BYTES = 2 ** 31 - 1;
 
 /**
  * Opens a checkpoint: safetensors, or a zip of `torch.save` (torch 1.6 and later). The container is told by
@@ -12,5 +18,19 @@ import { openTorchCheckpoint } from './torch-checkpoint.js';
  */
 export async function openCheckpoint(source: ByteSource): Promise<Checkpoint> {
   const container = await recognizeContainer(source);
-  return container === 'safetensors' ? openSafetensors(source) : openTorchCheckpoint(source);
+  const checkpoint = await (container === 'safetensors'
+    ? openSafetensors(source)
+    : openTorchCheckpoint(source));
+  for (const { name, dtype, shape } of checkpoint.tensors.values()) {
+    if (elementCount(shape)! * DTYPE_SIZE[dtype] <= MAX_TENSOR_BYTES) continue;
+    throw new IpgraftError(
+      'ADAPTER_TENSOR_UNSUPPORTED',
+      `${source.name}: ${printable(name)} has 2 GiB or more`,
+      {
+        file: source.name,
+        tensor: printable(name),
+      },
+    );
+  }
+  return checkpoint;
 }

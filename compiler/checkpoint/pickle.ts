@@ -60,7 +60,10 @@ export function readPickle(bytes: Uint8Array, names: PickleNames, file: string):
   let start = 0;
 
   const malformed = (what: string): never => {
-    throw new IpgraftError('ADAPTER_PICKLE_MALFORMED', `${file}: ${what}, at byte ${start} of data.pkl`, { file, position: start });
+    throw new IpgraftError('ADAPTER_PICKLE_MALFORMED', `${file}: ${what}, at byte ${start} of data.pkl`, {
+      file,
+      position: start,
+    });
   };
   const take = (length: number): number => {
     const at = position;
@@ -103,12 +106,14 @@ export function readPickle(bytes: Uint8Array, names: PickleNames, file: string):
   };
   const topList = (): PickleList => {
     const value = top();
-    if (typeof value !== 'object' || value?.kind !== 'list') return malformed(`sought a list, found ${describe(value)}`);
+    if (typeof value !== 'object' || value?.kind !== 'list')
+      return malformed(`sought a list, found ${describe(value)}`);
     return value;
   };
   const topDict = (): PickleDict => {
     const value = top();
-    if (typeof value !== 'object' || value?.kind !== 'dict') return malformed(`sought a dictionary, found ${describe(value)}`);
+    if (typeof value !== 'object' || value?.kind !== 'dict')
+      return malformed(`sought a dictionary, found ${describe(value)}`);
     return value;
   };
   const remember = (index: number): void => void memo.set(index, top());
@@ -232,7 +237,8 @@ export function readPickle(bytes: Uint8Array, names: PickleNames, file: string):
         const items = popToMark();
         if (items.length % 2 !== 0) malformed('a dictionary gets a key without a value');
         const dict = topDict().items;
-        for (let i = 0; i < items.length; i += 2) dict.set(items[i] as PickleValue, items[i + 1] as PickleValue);
+        for (let i = 0; i < items.length; i += 2)
+          dict.set(items[i] as PickleValue, items[i + 1] as PickleValue);
         break;
       }
 
@@ -246,7 +252,8 @@ export function readPickle(bytes: Uint8Array, names: PickleNames, file: string):
         // STACK_GLOBAL
         const name = pop();
         const module = pop();
-        if (typeof name !== 'string' || typeof module !== 'string') return malformed('a global is not named by strings');
+        if (typeof name !== 'string' || typeof module !== 'string')
+          return malformed('a global is not named by strings');
         stack.push(names.global(module, name));
         break;
       }
@@ -257,7 +264,8 @@ export function readPickle(bytes: Uint8Array, names: PickleNames, file: string):
         // REDUCE
         const args = pop();
         const callee = pop();
-        if (typeof args !== 'object' || args?.kind !== 'tuple') return malformed('the arguments of a call are not a tuple');
+        if (typeof args !== 'object' || args?.kind !== 'tuple')
+          return malformed('the arguments of a call are not a tuple');
         stack.push(names.reduce(callee, args.items));
         break;
       }

@@ -7,7 +7,8 @@ export type Container = 'safetensors' | 'zip';
 /** Enough for every signature below; the farthest is tar's, at 257. */
 const HEAD_LENGTH = 512;
 
-const ASK_FOR_WEIGHTS = 'Give the weights of the adapter: a .safetensors file, or a .bin or .pt file that torch wrote.';
+const ASK_FOR_WEIGHTS =
+  'Give the weights of the adapter: a .safetensors file, or a .bin or .pt file that torch wrote.';
 const SAVE_AGAIN =
   "Save it again with torch 1.6 or later (torch.save(torch.load(old, weights_only=True), new)), or use the adapter's .safetensors.";
 
@@ -63,7 +64,8 @@ const STRANGERS: readonly Stranger[] = [
     what: 'an ONNX model',
     hint: 'The adapter and the UNet are given in the wrong order, or the wrong file was chosen.',
     // ModelProto of onnx.proto: field 1 (ir_version, below 128), then field 2 (producer), 7 (graph) or 8 (opsets).
-    matches: (head) => head[0] === 0x08 && head[1]! > 0 && head[1]! < 0x80 && [0x12, 0x1a, 0x3a, 0x42].includes(head[2]!),
+    matches: (head) =>
+      head[0] === 0x08 && head[1]! > 0 && head[1]! < 0x80 && [0x12, 0x1a, 0x3a, 0x42].includes(head[2]!),
   },
   {
     what: 'a web page',
@@ -85,11 +87,18 @@ export async function recognizeContainer(source: ByteSource): Promise<Container>
   const file = source.name;
   const head = await source.read(0, Math.min(source.size, HEAD_LENGTH));
   if (head.length === 0) {
-    throw new IpgraftError('ADAPTER_NOT_A_CHECKPOINT', `${file}: the file is empty`, { file, found: 'an empty file' }, {
-      hint: 'The download failed: fetch the file again.',
-    });
+    throw new IpgraftError(
+      'ADAPTER_NOT_A_CHECKPOINT',
+      `${file}: the file is empty`,
+      { file, found: 'an empty file' },
+      {
+        hint: 'The download failed: fetch the file again.',
+      },
+    );
   }
   if (startsWith(head, 'PK\x03\x04')) return 'zip';
+  // First, because the length that opens a safetensors file can look like any short signature (640 is 80 02).
+  if (hasSafetensorsHeader(head)) return 'safetensors';
   const stranger = STRANGERS.find((candidate) => candidate.matches(head));
   if (stranger !== undefined) {
     throw new IpgraftError(
@@ -99,11 +108,15 @@ export async function recognizeContainer(source: ByteSource): Promise<Container>
       { hint: stranger.hint },
     );
   }
-  if (head[8] === 0x7b) return 'safetensors';
   throw new IpgraftError('ADAPTER_NOT_A_CHECKPOINT', `${file}: neither safetensors nor a torch file`, {
     file,
     found: 'unknown bytes',
   });
+}
+
+/** A header of less than 4 GiB that starts as JSON. */
+function hasSafetensorsHeader(head: Uint8Array): boolean {
+  return head[8] === 0x7b && head.subarray(4, 8).every((byte) => byte === 0);
 }
 
 function startsWith(head: Uint8Array, signature: string): boolean {

@@ -2,6 +2,7 @@ import { type ErrorCode, IpgraftError } from '../errors.js';
 import type { ByteSource } from '../io/byte-source.js';
 import type { Checkpoint, CheckpointDtype, CheckpointTensor } from './checkpoint.js';
 import { DTYPE_SIZE, elementCount, isCheckpointDtype } from './dtype-size.js';
+import { printable } from './printable.js';
 
 /** Length of the header, little-endian, before the header itself. */
 const PREFIX_LENGTH = 8;
@@ -14,7 +15,18 @@ const MAX_HEADER_LENGTH = 16 * 1024 * 1024;
 
 /** Number types that the format knows and that ipgraft does not read. */
 const OTHER_DTYPES: ReadonlySet<string> = new Set([
-  'F4', 'F6_E2M3', 'F6_E3M2', 'F8_E4M3', 'F8_E4M3FNUZ', 'F8_E5M2', 'F8_E5M2FNUZ', 'F8_E8M0', 'U16', 'U32', 'U64', 'C64',
+  'F4',
+  'F6_E2M3',
+  'F6_E3M2',
+  'F8_E4M3',
+  'F8_E4M3FNUZ',
+  'F8_E5M2',
+  'F8_E5M2FNUZ',
+  'F8_E8M0',
+  'U16',
+  'U32',
+  'U64',
+  'C64',
 ]);
 
 /** Name and place of a tensor; `begin` and `end` count from the end of the header. */
@@ -42,12 +54,17 @@ export async function openSafetensors(source: ByteSource): Promise<Checkpoint> {
   const prefix = await source.read(0, PREFIX_LENGTH);
   const declared = new DataView(prefix.buffer, prefix.byteOffset, PREFIX_LENGTH).getBigUint64(0, true);
   if (declared > BigInt(MAX_HEADER_LENGTH)) {
-    fail('ADAPTER_SAFETENSORS_MALFORMED', `the header claims ${declared} bytes, at most ${MAX_HEADER_LENGTH} are accepted`);
+    fail(
+      'ADAPTER_SAFETENSORS_MALFORMED',
+      `the header claims ${declared} bytes, at most ${MAX_HEADER_LENGTH} are accepted`,
+    );
   }
   const headerLength = Number(declared);
   const dataStart = PREFIX_LENGTH + headerLength;
   if (dataStart > source.size) {
-    fail('ADAPTER_TRUNCATED', `the header ends at byte ${dataStart}, the file at ${source.size}`, { size: source.size });
+    fail('ADAPTER_TRUNCATED', `the header ends at byte ${dataStart}, the file at ${source.size}`, {
+      size: source.size,
+    });
   }
   const header = parseHeader(await source.read(PREFIX_LENGTH, headerLength), fail);
   const entries: Entry[] = [];
@@ -59,20 +76,31 @@ export async function openSafetensors(source: ByteSource): Promise<Checkpoint> {
   let covered = 0;
   for (const { name, begin, end } of entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
     if (begin !== covered) {
-      fail('ADAPTER_SAFETENSORS_MALFORMED', `${name} starts at data byte ${begin}, sought ${covered}: tensors overlap or leave a hole`, {
-        tensor: name,
-      });
+      fail(
+        'ADAPTER_SAFETENSORS_MALFORMED',
+        `${printable(name)} starts at data byte ${begin}, sought ${covered}: tensors overlap or leave a hole`,
+        {
+          tensor: printable(name),
+        },
+      );
     }
     if (end > dataLength) {
-      fail('ADAPTER_TRUNCATED', `${name} ends at byte ${dataStart + end}, the file at ${source.size}`, {
-        tensor: name,
-        size: source.size,
-      });
+      fail(
+        'ADAPTER_TRUNCATED',
+        `${printable(name)} ends at byte ${dataStart + end}, the file at ${source.size}`,
+        {
+          tensor: printable(name),
+          size: source.size,
+        },
+      );
     }
     covered = end;
   }
   if (covered !== dataLength) {
-    fail('ADAPTER_SAFETENSORS_MALFORMED', `${dataLength - covered} bytes after the last tensor belong to none`);
+    fail(
+      'ADAPTER_SAFETENSORS_MALFORMED',
+      `${dataLength - covered} bytes after the last tensor belong to none`,
+    );
   }
 
   const tensors = new Map<string, CheckpointTensor>();
@@ -90,7 +118,7 @@ function parseHeader(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (error) {
     // Besides bad UTF-8 and bad JSON: brackets nested so deep that the parser's stack ends.
-    return fail('ADAPTER_SAFETENSORS_MALFORMED', `the header is not JSON (${error instanceof Error ? error.message : error})`);
+    return fail('ADAPTER_SAFETENSORS_MALFORMED', `the header is not JSON (${printable(String(error))})`);
   }
   return isRecord(value) ? value : fail('ADAPTER_SAFETENSORS_MALFORMED', 'the header is not a JSON object');
 }
@@ -98,20 +126,26 @@ function parseHeader(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
 /** A key `__proto__` in the JSON is an own property of what `JSON.parse` returns, thus a tensor's name like any other. */
 function parseEntry(name: string, value: unknown, fail: Fail): Entry {
   const malformed = (what: string): never =>
-    fail('ADAPTER_SAFETENSORS_MALFORMED', `${shorten(name)}: ${what}`, { tensor: shorten(name) });
+    fail('ADAPTER_SAFETENSORS_MALFORMED', `${printable(name)}: ${what}`, { tensor: printable(name) });
   if (!isRecord(value)) return malformed('its entry is not a JSON object');
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== 'string') return malformed('it has no dtype');
   if (!isCheckpointDtype(dtype)) {
-    if (!OTHER_DTYPES.has(dtype)) return malformed(`unknown dtype ${shorten(dtype)}`);
-    return fail('ADAPTER_TENSOR_UNSUPPORTED', `${shorten(name)} has the number type ${dtype}`, { tensor: shorten(name), found: dtype });
+    if (!OTHER_DTYPES.has(dtype)) return malformed(`unknown dtype ${printable(dtype)}`);
+    return fail('ADAPTER_TENSOR_UNSUPPORTED', `${printable(name)} has the number type ${dtype}`, {
+      tensor: printable(name),
+      found: dtype,
+    });
   }
   if (!isSizes(shape)) return malformed('its shape is not a list of non-negative integers');
-  if (!isSizes(offsets) || offsets.length !== 2) return malformed('its data_offsets are not two non-negative integers');
+  if (!isSizes(offsets) || offsets.length !== 2)
+    return malformed('its data_offsets are not two non-negative integers');
   const [begin, end] = offsets as readonly [number, number];
   const count = elementCount(shape);
   if (count === undefined || end - begin !== count * DTYPE_SIZE[dtype]) {
-    return malformed(`${dtype} [${shape.slice(0, 8).join(', ')}] does not fit the ${end - begin} bytes it is given`);
+    return malformed(
+      `${dtype} [${shape.slice(0, 8).join(', ')}] does not fit the ${end - begin} bytes it is given`,
+    );
   }
   return { name, dtype, shape, begin, end };
 }
@@ -122,9 +156,4 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function isSizes(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
-}
-
-/** A hostile name can have megabytes. */
-function shorten(text: string): string {
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }

@@ -36,6 +36,7 @@ export type JournalEntry = z.infer<typeof entry>;
 /** What was done to a graph, in order. */
 export type Journal = readonly JournalEntry[];
 
+/** What a patched file must remember of its edits. */
 export function journalOf(edits: readonly Edit[]): JournalEntry[] {
   return edits.map((edit) => {
     switch (edit.kind) {

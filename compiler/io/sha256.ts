@@ -7,6 +7,7 @@ export interface Digest {
   hex(): string;
 }
 
+/** Begins a digest. */
 export function sha256(): Digest {
   const hash = createHash('sha256');
   return {

@@ -9,6 +9,7 @@ export interface OutputFile {
   readonly content: Rope | { readonly copyOf: string; readonly size: number };
 }
 
+/** How to write. */
 export interface WriteOptions {
   /** Replace files that exist. */
   readonly force?: boolean;

@@ -34,6 +34,7 @@ export interface NewInput {
   readonly shape: readonly Dimension[];
 }
 
+/** Encodes a node; attributes get the ONNX type that their value has. */
 export function createNode(node: NewNode): Node {
   const { AttributeProto, NodeProto } = onnx;
   const attribute = Object.entries(node.attributes ?? {}).map(([name, value]) => {
@@ -53,6 +54,7 @@ export function createNode(node: NewNode): Node {
   return new Node(Rope.of(bytes), null);
 }
 
+/** Encodes a tensor's header; its data joins as a segment, unread. */
 export function createInitializer(tensor: NewTensor): Initializer {
   const header = onnx.TensorProto.encode({
     dims: [...tensor.dims],
@@ -64,6 +66,7 @@ export function createInitializer(tensor: NewTensor): Initializer {
   return new Initializer(Rope.join([Rope.of(header), data]), null);
 }
 
+/** Encodes a graph input. */
 export function createInput(input: NewInput): ValueInfo {
   const dim = input.shape.map((dimension) =>
     typeof dimension === 'number'

@@ -32,6 +32,7 @@ export function dataTypeName(id: number): string {
 /** The floating types in which a UNet's attention may run. */
 export type FloatType = 'float' | 'float16' | 'bfloat16';
 
+/** Whether a TensorProto.DataType is one of {@link FloatType}. */
 export function isFloatType(id: number): boolean {
   return id === DATA_TYPE.float || id === DATA_TYPE.float16 || id === DATA_TYPE.bfloat16;
 }

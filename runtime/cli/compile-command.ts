@@ -29,6 +29,7 @@ interface CompileFlags {
   readonly json?: true;
 }
 
+/** `ipgraft compile`. */
 export function compileCommand(terminal: Terminal): Command {
   return new Command('compile')
     .description('graft an IP-Adapter into a UNet')

@@ -10,6 +10,7 @@ interface InspectFlags {
   readonly json?: true;
 }
 
+/** `ipgraft inspect`. */
 export function inspectCommand({ print }: Terminal): Command {
   return new Command('inspect')
     .description('say what a model or an adapter is')

@@ -12,6 +12,7 @@ interface ProjectFlags {
   readonly json?: true;
 }
 
+/** `ipgraft project`. */
 export function projectCommand({ print, signal }: Terminal): Command {
   return new Command('project')
     .description('write an adapter’s image projection as a model: image_embeds → ip_hidden_states')

@@ -12,6 +12,7 @@ interface StripFlags {
   readonly json?: true;
 }
 
+/** `ipgraft strip`. */
 export function stripCommand({ print, signal }: Terminal): Command {
   return new Command('strip')
     .description('take the adapter out again: the base, byte for byte')

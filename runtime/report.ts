@@ -1,4 +1,4 @@
-import { describe } from '../compiler/edit/edit.js';
+import { describe, type Edit } from '../compiler/edit/edit.js';
 import { dataTypeName } from '../compiler/onnx/data-type.js';
 import type { Dimension } from '../compiler/onnx/value-info.js';
 import type { PatchedModel } from './compile.js';
@@ -38,8 +38,12 @@ export interface CompileReport {
     readonly width: number;
     readonly selected: boolean;
   }[];
-  /** Each pass with its edits, one line each. */
-  readonly passes: readonly { readonly name: string; readonly edits: readonly string[] }[];
+  /** Each pass with how many edits of which kind it made, and each of them in a line. */
+  readonly passes: readonly {
+    readonly name: string;
+    readonly counts: Readonly<Partial<Record<Edit['kind'], number>>>;
+    readonly edits: readonly string[];
+  }[];
   /** What the user should know. */
   readonly notes: readonly string[];
   /** `null` for a dry run. */
@@ -79,10 +83,20 @@ export function reportOf(patched: PatchedModel, written: WrittenModel | null): C
       width,
       selected,
     })),
-    passes: passes.map(({ pass, edits }) => ({ name: pass, edits: edits.map(describe) })),
+    passes: passes.map(({ pass, edits }) => ({
+      name: pass,
+      counts: countKinds(edits),
+      edits: edits.map(describe),
+    })),
     notes: notesOf(patched, written),
     written,
   };
+}
+
+function countKinds(edits: readonly Edit[]): Partial<Record<Edit['kind'], number>> {
+  const counts: Partial<Record<Edit['kind'], number>> = {};
+  for (const { kind } of edits) counts[kind] = (counts[kind] ?? 0) + 1;
+  return counts;
 }
 
 function notesOf({ located, grafts, options }: PatchedModel, written: WrittenModel | null): string[] {

@@ -18,7 +18,10 @@ export function printReport(report: CompileReport, dryRun: boolean, print: Print
     '',
     `${selected[0]!.scope} (id ${selected[0]!.id}) … ${selected.at(-1)!.scope} (id ${selected.at(-1)!.id})`,
   );
-  for (const { name, edits } of passes) row(print, 'pass', `${name}  ${edits.length} edits`);
+  for (const { name, counts } of passes) {
+    const kinds = Object.entries(counts).map(([kind, count]) => `${kind} × ${count}`);
+    row(print, 'pass', `${name}  ${kinds.join(', ')}`);
+  }
   for (const { name, type, shape } of inputs)
     row(print, 'input', `${name}  ${type}[${shape?.join(', ') ?? '?'}]`);
   for (const note of notes) row(print, 'note', note);

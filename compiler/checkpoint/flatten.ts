@@ -1,6 +1,6 @@
 import { IpgraftError } from '../errors.js';
+import { printable } from '../printable.js';
 import type { PickleDict, PickledTensor, PickleValue } from './pickle-value.js';
-import { printable } from './printable.js';
 
 const MAX_DEPTH = 32;
 const MAX_NAME_LENGTH = 1024;

@@ -1,8 +1,8 @@
 import { IpgraftError } from '../errors.js';
 import type { ByteSource } from '../io/byte-source.js';
+import { printable } from '../printable.js';
 import type { Checkpoint } from './checkpoint.js';
 import { DTYPE_SIZE, elementCount } from './dtype-size.js';
-import { printable } from './printable.js';
 import { recognizeContainer } from './recognize.js';
 import { openSafetensors } from './safetensors.js';
 import { openTorchCheckpoint } from './torch-checkpoint.js';

@@ -1,8 +1,8 @@
 import { type ErrorCode, IpgraftError } from '../errors.js';
 import type { ByteSource } from '../io/byte-source.js';
+import { printable } from '../printable.js';
 import type { Checkpoint, CheckpointDtype, CheckpointTensor } from './checkpoint.js';
 import { DTYPE_SIZE, elementCount, isCheckpointDtype } from './dtype-size.js';
-import { printable } from './printable.js';
 
 /** Length of the header, little-endian, before the header itself. */
 const PREFIX_LENGTH = 8;

@@ -1,11 +1,11 @@
 import { IpgraftError } from '../errors.js';
 import type { ByteSource } from '../io/byte-source.js';
+import { printable } from '../printable.js';
 import type { Checkpoint, CheckpointTensor } from './checkpoint.js';
 import { DTYPE_SIZE, elementCount } from './dtype-size.js';
 import { flattenTensors } from './flatten.js';
 import { readPickle } from './pickle.js';
 import type { PickledTensor } from './pickle-value.js';
-import { printable } from './printable.js';
 import { gather, isContiguous, reach } from './strided.js';
 import { torchNames } from './torch-names.js';
 import { expansionLimit, openTorchZip, type TorchZip } from './torch-zip.js';

@@ -1,9 +1,9 @@
 import { IpgraftError } from '../errors.js';
+import { printable } from '../printable.js';
 import type { CheckpointDtype } from './checkpoint.js';
 import { DTYPE_SIZE, elementCount } from './dtype-size.js';
 import type { PickleNames } from './pickle.js';
 import { describe, type PickledStorage, type PickledTensor, type PickleValue } from './pickle-value.js';
-import { printable } from './printable.js';
 
 /** As many as torch itself allows. */
 const MAX_RANK = 64;

@@ -1,7 +1,7 @@
 import { type FileEntry, Reader, ZipReader } from '@zip.js/zip.js';
 import { type ErrorCode, IpgraftError } from '../errors.js';
 import type { ByteSource } from '../io/byte-source.js';
-import { printable } from './printable.js';
+import { printable } from '../printable.js';
 
 const MEBIBYTE = 1024 * 1024;
 /** The central directory is read at once; an entry takes some 100 bytes there. */

@@ -80,7 +80,6 @@ async function writeRope(path: string, rope: Rope, progress: (bytes: number) => 
       }
     }
     progress(await batch.flush(handle));
-    await handle.sync();
   } finally {
     await handle.close();
   }

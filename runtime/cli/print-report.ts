@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { visible } from '../../compiler/printable.js';
 import type { CompileReport } from '../report.js';
 import { size } from './progress.js';
 
@@ -29,7 +30,7 @@ export function printReport(report: CompileReport, dryRun: boolean, print: Print
     row(print, dryRun ? 'would write' : 'wrote', `${file.name}  ${size(file.bytes)}`);
 }
 
-/** A label and what it labels, the labels in one column. */
+/** A label and what it labels, the labels in one column. Names come from files that may be anybody's: no control character passes. */
 export function row(print: Print, label: string, text: string): void {
-  print(`${styleText('cyan', label.padEnd(12))}${text}`);
+  print(`${styleText('cyan', label.padEnd(12))}${visible(text)}`);
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
+import { visible } from '../../compiler/printable.js';
 import { VERSION } from '../version.js';
 import { compileCommand } from './compile-command.js';
 import { inspectCommand } from './inspect-command.js';
@@ -54,7 +55,7 @@ function report(error: unknown, json: boolean): number {
   }
   const { code, message, facts, hint, exitCode } = known;
   if (json) process.stdout.write(`${JSON.stringify({ error: { code, message, facts, hint } }, null, 2)}\n`);
-  process.stderr.write(`${code}: ${message}\n  hint: ${hint}\n`);
+  process.stderr.write(`${code}: ${visible(message)}\n  hint: ${hint}\n`);
   return exitCode;
 }
 

@@ -217,6 +217,14 @@ export const CATALOGUE = {
     when: "The model's opset is older than what ipgraft writes.",
     hint: "Export with opset 11 or later, or raise it with onnx's version converter.",
   },
+  MATCH_TEXT_WAY: {
+    when: 'Something computes on the text between its input and a to_k, and image tokens must not take that way.',
+    hint: 'ipgraft serves UNets whose cross-attentions read the text as it is (or cast, quantized or repeated).',
+  },
+  MODEL_FUNCTIONS: {
+    when: 'The model keeps its layers in ONNX functions.',
+    hint: 'Inline them first: `onnx.inliner.inline_local_functions` in Python.',
+  },
 } as const satisfies Record<string, Entry>;
 
 /** A code of {@link CATALOGUE}. */

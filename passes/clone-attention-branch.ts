@@ -1,18 +1,21 @@
+import { isConstant } from '../compiler/analysis/constants.js';
 import type { Edit } from '../compiler/edit/edit.js';
 import { NodeNames } from '../compiler/edit/fragment.js';
 import type { Graph } from '../compiler/onnx/graph.js';
-import type { ValueName } from '../compiler/onnx/node.js';
+import type { Node, ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
 import { broken } from '../compiler/run-passes.js';
 import type { Branch } from './insert-image-kv.js';
 import { adapterSuffix, branchExitOf, imageProjectionOf, nodeScope } from './names.js';
+import { isQuantizer } from './quantizers.js';
 
 const NAME = 'clone-attention-branch';
 
 /**
  * Repeats each cross-attention for its image tokens: every node between to_k, to_v and the exit that depends on the text
  * tokens is cloned with K' and V' in the place of K and V. The query, the head counts and the softmax scale are the
- * base's own values, shared; so is whatever form the exporter gave the attention.
+ * base's own values, shared; so is whatever form the exporter gave the attention. Two things stay behind: quantizers, whose
+ * ranges are the text's, and masks, which say which text tokens count.
  */
 export function cloneAttentionBranch(branches: readonly Branch[]): Pass {
   return {
@@ -33,25 +36,93 @@ export function cloneAttentionBranch(branches: readonly Branch[]): Pass {
 }
 
 function cloneOne(graph: Graph, names: NodeNames, { attention, adapter }: Branch): Edit[] {
-  const { scope, exit } = attention;
-  const image = new Map<ValueName, ValueName>([
-    [attention.key.output, imageProjectionOf(scope, 'k', adapter)],
-    [attention.value.output, imageProjectionOf(scope, 'v', adapter)],
-  ]);
-  return attention.cone.map((id) => {
+  const { scope, exit, key, value, packedHeads } = attention;
+  const image = new Map<ValueName, ValueName>(
+    packedHeads === null
+      ? [
+          [key.output, imageProjectionOf(scope, 'k', adapter)],
+          [value.output, imageProjectionOf(scope, 'v', adapter)],
+        ]
+      : [[key.output, imageProjectionOf(scope, 'kv', adapter)]],
+  );
+  const last = lastToClone(graph, attention.cone, exit.value);
+  const scores = scoreChain(graph, attention.cone);
+  const edits: Edit[] = [];
+  for (const id of attention.cone) {
     const node = graph.producer(id)!;
+    const passed = handsOn(graph, node, image, scores.has(node));
+    if (passed !== undefined) {
+      for (const output of node.outputs) image.set(output, passed);
+      continue;
+    }
     const name = names.claim(
       `${nodeScope(scope)}/ip${adapterSuffix(adapter)}/${lastPart(node.name) || node.opType}`,
     );
+    const inputs = withoutMask(
+      node,
+      node.inputs.map((input) => image.get(input) ?? input),
+    );
     const outputs = node.outputs.map((output, i) => {
       if (output === '') return '';
-      const cloned = output === exit.value ? branchExitOf(scope, adapter) : `${name}_output_${i}`;
+      const cloned = node === last ? branchExitOf(scope, adapter) : `${name}_output_${i}`;
       image.set(output, cloned);
       return cloned;
     });
-    const inputs = node.inputs.map((input) => image.get(input) ?? input);
-    return { kind: 'insert-node', node: { cloneOf: id, name, inputs, outputs }, before: exit.node };
-  });
+    edits.push({ kind: 'insert-node', node: { cloneOf: id, name, inputs, outputs }, before: exit.node });
+  }
+  return edits;
+}
+
+/** The node whose clone gives the branch's result: the exit's own, or the one in front of the quantizers there. */
+function lastToClone(graph: Graph, cone: readonly ValueName[], exit: ValueName): Node | undefined {
+  let node = graph.producer(exit);
+  while (node !== undefined && isQuantizer(node)) node = graph.producer(node.inputs[0]!);
+  return node !== undefined && cone.includes(node.id) ? node : undefined;
+}
+
+/** What happens to the scores between query × key and the softmax. */
+function scoreChain(graph: Graph, cone: readonly ValueName[]): Set<Node> {
+  const inCone = (value: ValueName) => cone.includes(graph.producer(value)?.id ?? '');
+  const chain = new Set<Node>();
+  for (const id of cone) {
+    if (graph.producer(id)?.opType !== 'Softmax') continue;
+    let node = graph.producer(graph.producer(id)!.inputs[0]!);
+    while (node !== undefined && node.opType !== 'MatMul' && node.opType !== 'FusedMatMul') {
+      chain.add(node);
+      const next = node.inputs.find(inCone);
+      node = next === undefined ? undefined : graph.producer(next);
+    }
+  }
+  return chain;
+}
+
+/** What a node's clone would hand on unchanged: behind a quantizer its float input, behind an added mask the scores. */
+function handsOn(
+  graph: Graph,
+  node: Node,
+  image: ReadonlyMap<ValueName, ValueName>,
+  onScores: boolean,
+): ValueName | undefined {
+  if (isQuantizer(node)) return image.get(node.inputs[0]!);
+  if (node.opType !== 'Add' || !onScores) return undefined;
+  const [scores, ...more] = node.inputs.filter((input) => image.has(input));
+  const others = node.inputs.filter((input) => !image.has(input));
+  // What is neither constant nor made of the image speaks of text tokens.
+  const isMask = more.length === 0 && others.some((other) => !isConstant(graph, other));
+  return isMask ? image.get(scores!) : undefined;
+}
+
+/** Which inputs of a fused attention speak of single tokens: a mask, a padding mask, a bias on the scores. */
+const TOKEN_INPUTS: Readonly<Record<string, readonly number[]>> = {
+  Attention: [3],
+  MultiHeadAttention: [4, 5],
+};
+
+function withoutMask(node: Node, inputs: readonly ValueName[]): ValueName[] {
+  const masks = TOKEN_INPUTS[node.opType] ?? [];
+  const kept = inputs.map((input, i) => (masks.includes(i) ? '' : input));
+  while (kept.at(-1) === '') kept.pop();
+  return kept;
 }
 
 function lastPart(name: string): string {

@@ -104,7 +104,7 @@ export function graftPasses({ graph, located, grafts, options, stamp }: PlanInpu
   refuseIdle(grafts, branches, options.scale ?? 'input');
   return [
     imageTokens(graph, located, grafts, options.tokens ?? 'split'),
-    insertImageKv(branches),
+    insertImageKv(textInput, branches),
     cloneAttentionBranch(branches),
     addImageAttention({ branches, adapters: grafts.length, attentions: attentions.length, scale }),
     stampMetadata({ ...stamp, [`${METADATA_PREFIX}input`]: textInput }),
@@ -141,7 +141,7 @@ function branchesOf({ attentions }: Located, grafts: readonly Graft[], scale: Sc
           (graft, adapter): Branch => ({
             attention,
             adapter,
-            weights: { k: { data: graft.weight(attention, 'k') }, v: { data: graft.weight(attention, 'v') } },
+            weights: { k: graft.weight(attention, 'k'), v: graft.weight(attention, 'v') },
           }),
         )
         .filter((branch) => scale.kind !== 'constant' || scale.of(branch.adapter, attention) !== 0),

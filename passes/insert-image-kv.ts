@@ -1,19 +1,23 @@
+import { downstream } from '../compiler/analysis/cone.js';
 import type { Edit } from '../compiler/edit/edit.js';
 import { NodeNames } from '../compiler/edit/fragment.js';
-import type { NewTensor } from '../compiler/onnx/create.js';
 import type { Graph } from '../compiler/onnx/graph.js';
-import type { ValueName } from '../compiler/onnx/node.js';
+import type { Node, ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
-import type { CrossAttention, TextProjection } from './locate-cross-attention.js';
+import type { Segment } from '../compiler/wire/rope.js';
+import type { CrossAttention } from './locate-cross-attention.js';
 import {
   ADAPTER_SCOPE,
   adapterSuffix,
   imageProjectionOf,
   imageTokensOf,
   imageWeightOf,
-  type KeyOrValue,
   nodeScope,
+  type Projected,
+  TEXT_TOKENS,
 } from './names.js';
+import { packHeads } from './pack-heads.js';
+import { isQuantizer } from './quantizers.js';
 
 /** The image branch of one adapter at one cross-attention. */
 export interface Branch {
@@ -21,42 +25,43 @@ export interface Branch {
   /** Index of the adapter, from 0. */
   readonly adapter: number;
   /** [C, h] in the model's type: what to_k_ip and to_v_ip multiply the image tokens with. */
-  readonly weights: Readonly<Record<KeyOrValue, Pick<NewTensor, 'data'>>>;
+  readonly weights: { readonly k: Segment; readonly v: Segment };
 }
 
 /**
- * Adds to_k_ip and to_v_ip: `K' = image tokens × to_k_ip.weight` [B, T, h] and the same for V', for each branch.
- * Where the base casts its text states on the way to to_k, the image tokens take the same way.
+ * Adds to_k_ip and to_v_ip: `K' = image tokens × to_k_ip.weight` [B, T, h] and the same for V', for each branch; one
+ * multiplication with both where the base packs keys and values into one value. Where the base casts or repeats its text
+ * states on the way to to_k, the image tokens take the same way; they go around quantizers, whose ranges were not made for them.
  */
-export function insertImageKv(branches: readonly Branch[]): Pass {
+export function insertImageKv(textInput: ValueName, branches: readonly Branch[]): Pass {
   return {
     name: 'insert-image-kv',
     summary: 'multiplies the image tokens with to_k_ip and to_v_ip at every cross-attention',
     run(graph) {
-      const way = new ImageWay(graph);
-      const projections = branches.flatMap((branch) =>
-        (['k', 'v'] as const).flatMap((which) =>
-          project(branch, which, way.tokens(projectionOf(branch, which), branch.adapter)),
-        ),
-      );
+      const way = new ImageWay(graph, textInput);
+      const projections = branches.flatMap((branch) => {
+        const { attention, adapter, weights } = branch;
+        const tokens = (text: ValueName) => way.along(text, adapter);
+        if (attention.packedHeads === null) {
+          return [
+            ...project(branch, 'k', tokens(attention.key.input), weights.k, 1),
+            ...project(branch, 'v', tokens(attention.value.input), weights.v, 1),
+          ];
+        }
+        const packed = packHeads(weights.k, weights.v, attention.textWidth * attention.packedHeads);
+        return project(branch, 'kv', tokens(attention.key.input), packed, 2);
+      });
       return [...way.edits, ...projections];
     },
   };
 }
 
-function projectionOf({ attention }: Branch, which: KeyOrValue): TextProjection {
-  return which === 'k' ? attention.key : attention.value;
-}
-
-function project(branch: Branch, which: KeyOrValue, tokens: ValueName): Edit[] {
+function project(branch: Branch, which: Projected, tokens: ValueName, data: Segment, widths: number): Edit[] {
   const { attention, adapter } = branch;
   const name = imageWeightOf(attention.scope, which, adapter);
   const { textWidth, width, dataType } = attention;
   return [
-    {
-      kind: 'insert-initializer',
-      tensor: { name, dataType, dims: [textWidth, width], data: branch.weights[which].data },
-    },
+    { kind: 'insert-initializer', tensor: { name, dataType, dims: [textWidth, width * widths], data } },
     {
       kind: 'insert-node',
       node: {
@@ -70,40 +75,51 @@ function project(branch: Branch, which: KeyOrValue, tokens: ValueName): Edit[] {
   ];
 }
 
-/** The way of the text from its input to a to_k (a cast, if anything), taken again by the image tokens, once for all sites. */
+/** The way of the text from its input to a to_k, taken again by the image tokens, once for all sites. */
 class ImageWay {
   readonly edits: Edit[] = [];
   private readonly graph: Graph;
   private readonly names: NodeNames;
+  private readonly text: ValueName;
+  /** What depends on the text in front of the linear layers. */
+  private readonly nodes: ReadonlySet<Node>;
   private readonly known = new Map<string, ValueName>();
 
-  constructor(graph: Graph) {
+  constructor(graph: Graph, textInput: ValueName) {
     this.graph = graph;
     this.names = new NodeNames(graph);
+    this.text = graph.producer(TEXT_TOKENS) === undefined ? textInput : TEXT_TOKENS;
+    this.nodes = downstream(graph, this.text).nodes;
   }
 
-  /** The image tokens of an adapter as `projection` reads the text. */
-  tokens(projection: TextProjection, adapter: number): ValueName {
-    return this.along(projection.input, adapter);
+  /** What the image tokens of an adapter are where the text is `value`. */
+  along(value: ValueName, adapter: number): ValueName {
+    // A layer was located on the base, where it may have read the input itself.
+    const producer = this.graph.producer(value);
+    if (value === this.text || (producer === undefined && this.graph.inputs.has(value)))
+      return imageTokensOf(adapter);
+    if (producer === undefined || !this.nodes.has(producer)) return value;
+    if (isQuantizer(producer)) return this.along(producer.inputs[0]!, adapter);
+    const key = `${value} ${adapter}`;
+    const known = this.known.get(key);
+    return known ?? this.repeat(producer, value, adapter, key);
   }
 
-  private along(text: ValueName, adapter: number): ValueName {
-    const producer = this.graph.producer(text);
-    // The text input itself, or the text part that was cut from it.
-    if (producer === undefined || producer.place === null) return imageTokensOf(adapter);
-    const key = `${text} ${adapter}`;
-    let image = this.known.get(key);
-    if (image === undefined) {
-      const from = this.along(producer.inputs[0]!, adapter);
-      const name = this.names.claim(`${ADAPTER_SCOPE}/${producer.opType}_image${adapterSuffix(adapter)}`);
-      image = `${name}_output_0`;
-      this.edits.push({
-        kind: 'insert-node',
-        node: { cloneOf: text, name, inputs: [from, ...producer.inputs.slice(1)], outputs: [image] },
-        before: null,
-      });
-      this.known.set(key, image);
-    }
+  private repeat(producer: Node, value: ValueName, adapter: number, key: string): ValueName {
+    const inputs = producer.inputs.map((input) => (this.isText(input) ? this.along(input, adapter) : input));
+    const name = this.names.claim(`${ADAPTER_SCOPE}/${producer.opType}_image${adapterSuffix(adapter)}`);
+    const image = `${name}_output_0`;
+    this.edits.push({
+      kind: 'insert-node',
+      node: { cloneOf: value, name, inputs, outputs: [image] },
+      before: null,
+    });
+    this.known.set(key, image);
     return image;
+  }
+
+  private isText(value: ValueName): boolean {
+    const producer = this.graph.producer(value);
+    return value === this.text || (producer !== undefined && this.nodes.has(producer));
   }
 }

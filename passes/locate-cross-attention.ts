@@ -1,17 +1,20 @@
-import { type Downstream, downstream, leadingTo } from '../compiler/analysis/cone.js';
-import { isConstant, weightOf } from '../compiler/analysis/constants.js';
-import { moduleOfParameter, type Scope, type ScopeSource, scopeOf } from '../compiler/analysis/scope.js';
+import { leadingTo } from '../compiler/analysis/cone.js';
+import type { ScopeSource } from '../compiler/analysis/scope.js';
 import { IpgraftError } from '../compiler/errors.js';
-import { dataTypeName, type FloatType, isFloatType } from '../compiler/onnx/data-type.js';
-import type { Graph, Use } from '../compiler/onnx/graph.js';
-import type { Node, ValueName } from '../compiler/onnx/node.js';
-import { checkpointId, inCheckpointOrder, type Place, placeOf } from './checkpoint-order.js';
+import type { FloatType } from '../compiler/onnx/data-type.js';
+import type { Graph } from '../compiler/onnx/graph.js';
+import type { ValueName } from '../compiler/onnx/node.js';
+import { proposedAttentions, scopeOfAttention } from './attention-scope.js';
+import { checkpointId, inCheckpointOrder, type Part, type Place, placeOf } from './checkpoint-order.js';
 import { scopeMatcher } from './scope-pattern.js';
+import { partsByDataflow } from './skip-connections.js';
+import { findTextProjections, type ProjectionPair, type TextProjection } from './text-projections.js';
 
 /** to_k or to_v of the text: `output` [B, L, h] = `input` [B, L, C] × `weight` [C, h]. */
-export interface TextProjection {
+export interface KeyOrValueLayer {
   readonly input: ValueName;
-  readonly weight: ValueName;
+  /** The initializer that holds the weight in floats as it is; `null` where it is packed, fused or quantized. */
+  readonly weight: ValueName | null;
   readonly output: ValueName;
 }
 
@@ -22,12 +25,14 @@ export interface CrossAttention {
   /** Its module path, such as `down_blocks.0.attentions.0.transformer_blocks.0.attn2`. */
   readonly scope: string;
   /** From where the path was read. */
-  readonly source: ScopeSource;
+  readonly source: ScopeSource | 'dataflow';
   readonly place: Place;
   /** Whether the user's pattern selects it. */
   readonly selected: boolean;
-  readonly key: TextProjection;
-  readonly value: TextProjection;
+  readonly key: KeyOrValueLayer;
+  readonly value: KeyOrValueLayer;
+  /** Heads, where key and value are one packed value [B, L, 2h], per head its key and then its value; else `null`. */
+  readonly packedHeads: number | null;
   /** The value that to_out.0 reads, and its reading. */
   readonly exit: { readonly value: ValueName; readonly node: ValueName; readonly input: number };
   /** What lies between to_k, to_v and the exit and depends on the text tokens, in topological order. */
@@ -47,6 +52,7 @@ export interface LocateOptions {
   readonly textInput?: string;
 }
 
+/** What was found. */
 export interface Located {
   readonly textInput: ValueName;
   /** Every cross-attention, in checkpoint order, selected or not. */
@@ -57,22 +63,17 @@ export interface Located {
  * Finds the cross-attentions of a UNet: **names propose, dataflow confirms**. Dataflow looks for pairs of linear layers
  * that read the text states and meet in one value that a third linear layer (to_out.0) reads; the one whose result goes
  * through a softmax is the key. Names say which module each pair is, hence its place in a checkpoint. A module that the
- * pattern matches and dataflow does not confirm, or the reverse, is a refusal, never a guess.
+ * pattern matches and dataflow does not confirm, or the reverse, is a refusal, never a guess. In a model without any names the
+ * skip connections tell down, mid and up, and the graph's order does the rest.
  *
  * @throws IpgraftError `MATCH_TEXT_INPUT`, `MATCH_NO_CROSS_ATTENTION`, `MATCH_UNCONFIRMED`, `MATCH_NO_SCOPE`,
- *   `MATCH_PLACE`, `MATCH_PATTERN`, `MODEL_TYPE_UNSUPPORTED`
+ *   `MATCH_PLACE`, `MATCH_PATTERN`, `MATCH_TEXT_WAY`
  */
 export function locateCrossAttention(graph: Graph, options: LocateOptions = {}): Located {
-  const { textInput, pairs } = findPairs(graph, options.textInput);
-  const matches = scopeMatcher(options.patterns ?? []);
-  const found = pairs.map((pair) => ({ pair, scope: scopeOfPair(graph, pair) }));
-  refuseUnconfirmed(graph, new Set(found.map(({ scope }) => scope.path)), matches);
-  const attentions = found
-    .map(({ pair, scope }) => ({ pair, scope, place: placeOf(scope.path) }))
+  const { textInput, pairs } = findTextProjections(graph, options.textInput);
+  const attentions = nameAndPlace(graph, pairs, options.patterns ?? [])
     .sort((a, b) => inCheckpointOrder(a.place, b.place))
-    .map(({ pair, scope, place }, n) =>
-      describePair(graph, pair, scope, place, checkpointId(n), matches(scope.path)),
-    );
+    .map((site, n) => describeSite(graph, site, checkpointId(n)));
   refuseTwins(attentions);
   if (!attentions.some((attention) => attention.selected)) {
     throw new IpgraftError(
@@ -84,142 +85,64 @@ export function locateCrossAttention(graph: Graph, options: LocateOptions = {}):
   return { textInput, attentions };
 }
 
-/** A linear layer that reads the text, and what follows from it. */
-interface Projection {
-  readonly node: Node;
-  readonly after: Downstream;
+interface Site {
+  readonly pair: ProjectionPair;
+  readonly scope: string;
+  readonly source: CrossAttention['source'];
+  readonly place: Place;
+  readonly selected: boolean;
 }
 
-interface Pair {
-  readonly key: Projection;
-  readonly value: Projection;
-  readonly exit: Use;
+function nameAndPlace(graph: Graph, pairs: readonly ProjectionPair[], patterns: readonly string[]): Site[] {
+  const named = pairs.map((pair) => ({ pair, scope: scopeOfAttention(graph, pair) }));
+  if (named.every(({ scope }) => scope === undefined)) return placeByDataflow(graph, pairs, patterns);
+  const matches = scopeMatcher(patterns);
+  const sites = named.map(({ pair, scope }): Site => {
+    if (scope === undefined) throw noScope(pair);
+    return {
+      pair,
+      scope: scope.path,
+      source: scope.source,
+      place: placeOf(scope.path),
+      selected: matches(scope.path),
+    };
+  });
+  refuseUnconfirmed(graph, sites, matches);
+  return sites;
 }
 
-const USUAL_TEXT_INPUT = 'encoder_hidden_states';
+/** Names that a model without names gets for its attentions, so that patterns and inserted names have something to hold on to. */
+const ANONYMOUS: Readonly<Record<Part, string>> = { down: 'down_blocks', mid: 'mid_block', up: 'up_blocks' };
 
-function findPairs(graph: Graph, named: string | undefined): { textInput: ValueName; pairs: Pair[] } {
-  const candidates = [...graph.inputs.values()].filter(
-    (input) => isFloatType(input.dataType) && input.shape?.length === 3,
-  );
-  const names = candidates.map((input) => input.name);
-  if (named !== undefined && !graph.inputs.has(named))
-    throw textInputMissing(named, [...graph.inputs.keys()]);
-  const wanted = named ?? (graph.inputs.has(USUAL_TEXT_INPUT) ? USUAL_TEXT_INPUT : undefined);
-  if (wanted !== undefined) {
-    const pairs = pairsFrom(graph, wanted);
-    if (pairs.length > 0) return { textInput: wanted, pairs };
-    throw new IpgraftError(
-      'MATCH_NO_CROSS_ATTENTION',
-      `sought pairs of linear layers that read ${wanted} and meet behind a softmax, found none`,
-      { textInput: wanted },
-    );
-  }
-  const serving = names
-    .map((textInput) => ({ textInput, pairs: pairsFrom(graph, textInput) }))
-    .filter(({ pairs }) => pairs.length > 0);
-  if (serving.length !== 1)
-    throw textInputMissing(USUAL_TEXT_INPUT, serving.length === 0 ? names : serving.map((s) => s.textInput));
-  return serving[0]!;
-}
-
-/** Operators that hand the text on as it is. */
-const HANDS_ON: ReadonlySet<string> = new Set(['Cast', 'Identity']);
-
-function pairsFrom(graph: Graph, textInput: ValueName): Pair[] {
-  const byExit = new Map<Node, { exit: Use; projections: Projection[] }>();
-  const texts = [textInput];
-  for (let text = texts.pop(); text !== undefined; text = texts.pop()) {
-    for (const { node, input } of graph.uses(text)) {
-      if (HANDS_ON.has(node.opType)) texts.push(...node.outputs);
-      if (input !== 0 || weightOf(graph, node) === undefined) continue;
-      const after = downstream(graph, node.id);
-      const [exit, ...others] = after.exits;
-      if (exit === undefined || others.length > 0) continue;
-      const group = byExit.get(exit.node);
-      if (group === undefined) byExit.set(exit.node, { exit, projections: [{ node, after }] });
-      else group.projections.push({ node, after });
-    }
-  }
-  const pairs: Pair[] = [];
-  for (const { exit, projections } of byExit.values()) {
-    const key = projections.filter((projection) => isKey(projection));
-    const value = projections.filter((projection) => !key.includes(projection));
-    if (key.length === 1 && value.length === 1) pairs.push({ key: key[0]!, value: value[0]!, exit });
-  }
-  return pairs;
-}
-
-/** Attention as one operator reads query, key, value in this order. */
-const FUSED_ATTENTION: ReadonlySet<string> = new Set(['Attention', 'MultiHeadAttention']);
-const FUSED_KEY_INPUT = 1;
-
-/** A key is what a softmax weighs; a value meets the weights after it. */
-function isKey({ node, after }: Projection): boolean {
-  const reaches = new Set([node.id, ...[...after.nodes].flatMap((each) => each.outputs)]);
-  for (const each of after.nodes) {
-    if (each.opType === 'Softmax') return true;
-    if (FUSED_ATTENTION.has(each.opType)) return reaches.has(each.inputs[FUSED_KEY_INPUT] ?? '');
-  }
-  return false;
-}
-
-/** The module of an attention: the parent of its to_k and to_v, which must agree; else the parent of to_out.0, by its bias. */
-function scopeOfPair(graph: Graph, { key, value, exit }: Pair): Scope {
-  const [ofKey, ofValue] = [scopeOf(graph, key.node), scopeOf(graph, value.node)];
-  const keyParent = ofKey && parentOf(ofKey.path, 'to_k');
-  const valueParent = ofValue && parentOf(ofValue.path, 'to_v');
-  if (keyParent !== undefined && keyParent === valueParent) return { path: keyParent, source: ofKey!.source };
-  if (ofKey !== undefined && ofValue !== undefined && /\.to_[kqv]$/.test(ofKey.path)) {
-    throw new IpgraftError(
-      'MATCH_UNCONFIRMED',
-      `by dataflow ${ofKey.path} is a key and ${ofValue.path} a value; sought names that end in to_k and to_v of one module`,
-      { key: ofKey.path, value: ofValue.path },
-    );
-  }
-  const out = outScope(graph, exit.node);
-  if (out !== undefined) return out;
-  throw new IpgraftError(
-    'MATCH_NO_SCOPE',
-    `no name tells the module of the cross-attention that ends in ${exit.node.label}`,
-    {
-      node: exit.node.label,
-    },
-  );
-}
-
-function parentOf(path: string, child: string): string | undefined {
-  return path.endsWith(`.${child}`) ? path.slice(0, -child.length - 1) : undefined;
-}
-
-/** `….attn2.to_out.0` from the node itself, or from the bias that is added to its result: the name that survives every optimiser. */
-function outScope(graph: Graph, node: Node): Scope | undefined {
-  const readers = graph.uses(node.id).map((use) => use.node);
-  for (const scope of [scopeOf(graph, node), ...readers.map((reader) => scopeOf(graph, reader))]) {
-    const path = scope && parentOf(scope.path, 'to_out.0');
-    if (path !== undefined) return { path, source: scope!.source };
-  }
-  return undefined;
-}
-
-/** Modules that names propose as attentions and the pattern selects, but dataflow did not find (or could not). */
-function refuseUnconfirmed(
+function placeByDataflow(
   graph: Graph,
-  confirmed: ReadonlySet<string>,
-  matches: (scope: string) => boolean,
-): void {
-  const proposed = new Set<string>();
-  const propose = (path: string | undefined): void => {
-    const module = path === undefined ? undefined : /^(.+)\.to_(?:[kqv]|kv|qkv|out\.0)$/.exec(path)?.[1];
-    if (module !== undefined && matches(module)) proposed.add(module);
-  };
-  for (const node of graph.nodes) propose(scopeOf(graph, node)?.path);
-  for (const name of graph.initializers.keys()) propose(moduleOfParameter(name));
-  const missing = [...proposed].filter((scope) => !confirmed.has(scope));
+  pairs: readonly ProjectionPair[],
+  patterns: readonly string[],
+): Site[] {
+  const inGraphOrder = pairs.toSorted((a, b) => graph.position(a.exit.node) - graph.position(b.exit.node));
+  const parts = partsByDataflow(
+    graph,
+    inGraphOrder.map(({ exit }) => exit.node),
+  );
+  const matches = scopeMatcher(patterns);
+  const counts: Record<Part, number> = { down: 0, mid: 0, up: 0 };
+  return inGraphOrder.map((pair): Site => {
+    const part = parts.get(pair.exit.node)!;
+    const number = counts[part]++;
+    const scope = `${ANONYMOUS[part]}.${number}.attn2`;
+    return { pair, scope, source: 'dataflow', place: { part, numbers: [number] }, selected: matches(scope) };
+  });
+}
+
+/** Modules that names propose and the pattern selects, but dataflow did not find (or could not). */
+function refuseUnconfirmed(graph: Graph, sites: readonly Site[], matches: (scope: string) => boolean): void {
+  const confirmed = new Set(sites.map(({ scope }) => scope));
+  const proposed = [...proposedAttentions(graph)].filter(matches);
+  const missing = proposed.filter((scope) => !confirmed.has(scope));
   if (missing.length === 0) return;
   throw new IpgraftError(
     'MATCH_UNCONFIRMED',
-    `${missing.length} of ${proposed.size} matching attentions are no cross-attentions by dataflow; the first is ${missing[0]}`,
+    `${missing.length} of ${proposed.length} matching attentions are no cross-attentions by dataflow; the first is ${missing[0]}`,
     { unconfirmed: missing, confirmed: confirmed.size },
   );
 }
@@ -229,85 +152,48 @@ function refuseTwins(attentions: readonly CrossAttention[]): void {
   attentions.forEach((attention, i) => {
     const next = attentions[i + 1];
     if (next === undefined || inCheckpointOrder(attention.place, next.place) !== 0) return;
-    throw new IpgraftError(
-      'MATCH_PLACE',
-      `${attention.scope} and ${next.scope} have the same place in the UNet`,
-      {
-        scopes: [attention.scope, next.scope],
-      },
-    );
+    const scopes = [attention.scope, next.scope];
+    throw new IpgraftError('MATCH_PLACE', `${scopes.join(' and ')} have the same place in the UNet`, {
+      scopes,
+    });
   });
 }
 
-function describePair(
-  graph: Graph,
-  pair: Pair,
-  scope: Scope,
-  place: Place,
-  id: number,
-  selected: boolean,
-): CrossAttention {
-  const key = describeProjection(graph, pair.key.node, scope);
-  const value = describeProjection(graph, pair.value.node, scope);
-  const { node, input } = pair.exit;
-  const exitValue = node.inputs[input]!;
-  const nodes = new Set([...pair.key.after.nodes, ...pair.value.after.nodes]);
-  const { width, textWidth, dataType } = key;
-  if (value.width !== width || value.textWidth !== textWidth || value.dataType !== dataType) {
+function describeSite(graph: Graph, { pair, ...site }: Site, id: number): CrossAttention {
+  const { key, value, exit } = pair;
+  const { inputWidth: textWidth, dataType } = key.layer;
+  const { width } = key;
+  if (value.width !== width || value.layer.inputWidth !== textWidth || value.layer.dataType !== dataType) {
     throw new IpgraftError(
       'MATCH_UNCONFIRMED',
-      `${scope.path}: to_k is [${textWidth}, ${width}], to_v is [${value.textWidth}, ${value.width}]; sought equal shapes`,
-      { scope: scope.path },
+      `${site.scope}: to_k is [${textWidth}, ${width}], to_v is [${value.layer.inputWidth}, ${value.width}]; sought equal shapes`,
+      { scope: site.scope },
     );
   }
+  const exitValue = exit.node.inputs[exit.input]!;
   return {
+    ...site,
     id,
-    scope: scope.path,
-    source: scope.source,
-    place,
-    selected,
-    key: key.projection,
-    value: value.projection,
-    exit: { value: exitValue, node: node.id, input },
-    cone: leadingTo(graph, exitValue, nodes).map((each) => each.id),
+    key: layerNames(key),
+    value: layerNames(value),
+    packedHeads: pair.packedHeads,
+    exit: { value: exitValue, node: exit.node.id, input: exit.input },
+    cone: leadingTo(graph, exitValue, pair.nodes).map((node) => node.id),
     width,
     textWidth,
     dataType,
   };
 }
 
-function describeProjection(graph: Graph, node: Node, scope: Scope) {
-  const weight = node.inputs[1]!;
-  const tensor = graph.initializers.get(throughIdentity(graph, weight));
-  if (
-    node.opType !== 'MatMul' ||
-    tensor === undefined ||
-    tensor.dims.length !== 2 ||
-    !isFloatType(tensor.dataType)
-  ) {
-    throw new IpgraftError(
-      'MODEL_TYPE_UNSUPPORTED',
-      `${scope.path}: sought a MatMul with a float weight of two dimensions, found ${node.label}` +
-        (tensor ? ` with a weight of type ${dataTypeName(tensor.dataType)} [${tensor.dims.join(', ')}]` : ''),
-      { scope: scope.path, node: node.label },
-    );
-  }
-  const [textWidth, width] = tensor.dims as [number, number];
-  const projection: TextProjection = { input: node.inputs[0]!, weight: tensor.name, output: node.id };
-  return { projection, width, textWidth, dataType: dataTypeName(tensor.dataType) as FloatType };
+function layerNames({ layer, output, width }: TextProjection): KeyOrValueLayer {
+  return { input: layer.input, weight: width === layer.outputWidth ? layer.weight : null, output };
 }
 
-function throughIdentity(graph: Graph, value: ValueName): ValueName {
-  const producer = graph.producer(value);
-  return producer?.opType === 'Identity' && isConstant(graph, value)
-    ? throughIdentity(graph, producer.inputs[0]!)
-    : value;
-}
-
-function textInputMissing(sought: string, found: readonly string[]): IpgraftError {
+function noScope({ exit }: ProjectionPair): IpgraftError {
+  const { label } = exit.node;
   return new IpgraftError(
-    'MATCH_TEXT_INPUT',
-    `sought the input ${sought} (floats [batch, tokens, width]), found ${found.length === 0 ? 'none like it' : found.join(', ')}`,
-    { sought, found: [...found] },
+    'MATCH_NO_SCOPE',
+    `no name tells the module of the cross-attention that ends in ${label}`,
+    { node: label },
   );
 }

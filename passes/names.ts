@@ -11,20 +11,27 @@ export function nodeScope(scope: string): string {
   return `/${scope.replace(/\.(?!\d+(?:\.|$))/g, '/')}`;
 }
 
+/** The text tokens, where they are cut from an input that carries image tokens too. */
+export const TEXT_TOKENS = `${ADAPTER_SCOPE}/text_tokens`;
+
 /** The image tokens of an adapter, [B, T, C], with the batch of the text. */
 export function imageTokensOf(adapter: number): string {
   return `${ADAPTER_SCOPE}/image_tokens${adapterSuffix(adapter)}`;
 }
 
+/** Keys or values. */
 export type KeyOrValue = 'k' | 'v';
 
+/** What one image layer makes: keys, values, or both packed. */
+export type Projected = KeyOrValue | 'kv';
+
 /** The image keys or values of one attention, [B, T, h]. */
-export function imageProjectionOf(scope: string, which: KeyOrValue, adapter: number): string {
+export function imageProjectionOf(scope: string, which: Projected, adapter: number): string {
   return `${nodeScope(scope)}/to_${which}_ip${adapterSuffix(adapter)}/MatMul_output_0`;
 }
 
 /** The initializer with the weight of to_k_ip or to_v_ip, [C, h]. */
-export function imageWeightOf(scope: string, which: KeyOrValue, adapter: number): string {
+export function imageWeightOf(scope: string, which: Projected, adapter: number): string {
   return `${scope}.to_${which}_ip${adapterSuffix(adapter)}.weight`;
 }
 

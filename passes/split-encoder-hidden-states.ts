@@ -5,7 +5,7 @@ import type { ValueName } from '../compiler/onnx/node.js';
 import type { Dimension } from '../compiler/onnx/value-info.js';
 import type { Pass } from '../compiler/pass.js';
 import { broken } from '../compiler/run-passes.js';
-import { ADAPTER_SCOPE, imageTokensOf } from './names.js';
+import { ADAPTER_SCOPE, imageTokensOf, TEXT_TOKENS } from './names.js';
 import { refuseSubgraphReads } from './subgraph-reads.js';
 
 const NAME = 'split-encoder-hidden-states';
@@ -29,7 +29,6 @@ export interface SplitOptions {
  */
 export function splitEncoderHiddenStates({ textInput, textWidth, tokens }: SplitOptions): Pass {
   const total = tokens.reduce((sum, count) => sum + count, 0);
-  const textTokens = `${ADAPTER_SCOPE}/text_tokens`;
   return {
     name: NAME,
     summary:
@@ -43,7 +42,7 @@ export function splitEncoderHiddenStates({ textInput, textWidth, tokens }: Split
           name,
           ...(output && { output }),
         });
-      slice(0, -total, 'Slice_text', textTokens);
+      slice(0, -total, 'Slice_text', TEXT_TOKENS);
       let left = total;
       tokens.forEach((count, adapter) => {
         const part = slice(-left, left === count ? END : count - left, `Slice_image_${adapter + 1}`);
@@ -61,7 +60,7 @@ export function splitEncoderHiddenStates({ textInput, textWidth, tokens }: Split
           node: node.id,
           input,
           from: textInput,
-          to: textTokens,
+          to: TEXT_TOKENS,
         }),
       );
       return [...fragment.edits(null), ...rewires, ...growInput(graph, textInput, total)];
@@ -69,7 +68,7 @@ export function splitEncoderHiddenStates({ textInput, textWidth, tokens }: Split
     ensures(before, after) {
       if (after.uses(textInput).some(({ node }) => node.place !== null))
         throw broken(NAME, `a node still reads all of ${textInput}`);
-      if (after.uses(textTokens).length !== before.uses(textInput).length)
+      if (after.uses(TEXT_TOKENS).length !== before.uses(textInput).length)
         throw broken(NAME, 'a reading of the text was lost');
       const grown = grow(tokenDimension(before, textInput), total);
       if (tokenDimension(after, textInput) !== grown)

@@ -20,14 +20,23 @@ export async function textGraft(
     });
   }
   const data = new Map<string, Segment>();
-  for (const { key, value } of attentions) {
-    for (const { weight } of [key, value]) data.set(weight, await locateData(opened, weight));
+  for (const { scope, key, value } of attentions) {
+    for (const { weight, output } of [key, value]) {
+      if (weight === null) {
+        throw new IpgraftError(
+          'MODEL_TYPE_UNSUPPORTED',
+          `${scope}: sought to_k and to_v as float weights of their own, found ${output} made of packed, fused or quantized ones`,
+          { scope },
+        );
+      }
+      data.set(weight, await locateData(opened, weight));
+    }
   }
   return {
     name: 'text weights',
     tokens,
     adapter: null,
-    weight: (attention, which) => data.get((which === 'k' ? attention.key : attention.value).weight)!,
+    weight: (attention, which) => data.get((which === 'k' ? attention.key : attention.value).weight!)!,
   };
 }
 

@@ -1,43 +1,54 @@
 import type { Graph, Use } from '../onnx/graph.js';
 import type { Node, ValueName } from '../onnx/node.js';
 import { constantIntegers, weightOf } from './constants.js';
+import { DYNAMIC_QUANTIZER } from './linear-layer.js';
 
 /** What lies downstream of a value up to the next weight multiplications. */
 export interface Downstream {
   /** Every node that depends on the value, none of them a weight multiplication. */
   readonly nodes: ReadonlySet<Node>;
-  /** Where weight multiplications read what depends on the value: the readings at which the walk stopped. */
+  /** Where weight multiplications, or the quantizers in front of them, read what depends on the value: there the walk stopped. */
   readonly exits: readonly Use[];
 }
 
 /**
- * Follows a value forward through all that depends on it and stops at weight multiplications.
+ * Follows a value forward through all that depends on it and stops at weight multiplications (and at the dynamic quantizers
+ * that feed them).
  *
  * The value is [batch, tokens, width]. What only asks for its batch or width (`Shape` then `Gather` or `Slice` with
  * constant indices) does not depend on the tokens, and is not followed: these numbers are the same for text and image.
  */
 export function downstream(graph: Graph, value: ValueName): Downstream {
+  return walk(graph, value, (shape) => tokenReadings(graph, shape));
+}
+
+/** The same for what is computed from the value itself, leaving out what its shape decides. */
+export function downstreamData(graph: Graph, value: ValueName): Downstream {
+  return walk(graph, value, () => []);
+}
+
+function walk(graph: Graph, value: ValueName, readingsOfShape: (shape: Node) => readonly Use[]): Downstream {
   const nodes = new Set<Node>();
   const exits: Use[] = [];
-  const follow = (use: Use): void => {
-    if (nodes.has(use.node)) return;
-    if (weightOf(graph, use.node) !== undefined) {
-      if (!exits.some((exit) => exit.node === use.node && exit.input === use.input)) exits.push(use);
-      return;
-    }
-    nodes.add(use.node);
-    pending.push(...use.node.outputs.flatMap((output) => graph.uses(output)));
-  };
   const pending: Use[] = [];
   for (const use of graph.uses(value)) {
-    if (use.node.opType !== 'Shape') follow(use);
+    if (use.node.opType !== 'Shape') pending.push(use);
     else {
-      const readings = tokenReadings(graph, use.node);
+      const readings = readingsOfShape(use.node);
       if (readings.length > 0) nodes.add(use.node);
-      for (const reading of readings) follow(reading);
+      pending.push(...readings);
     }
   }
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) follow(next);
+  for (let use = pending.pop(); use !== undefined; use = pending.pop()) {
+    const { node, input } = use;
+    if (nodes.has(node)) continue;
+    if (node.opType === DYNAMIC_QUANTIZER || weightOf(graph, node) !== undefined) {
+      if (!exits.some((exit) => exit.node === node && exit.input === input)) exits.push(use);
+      continue;
+    }
+    nodes.add(node);
+    pending.push(...node.outputs.flatMap((output) => graph.uses(output)));
+  }
   return { nodes, exits };
 }
 

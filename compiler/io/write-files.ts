@@ -1,7 +1,8 @@
 import { constants, copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { IpgraftError } from '../errors.js';
-import type { Rope, Segment } from '../wire/rope.js';
+import type { Rope } from '../wire/rope.js';
+import { bytesOf } from '../wire/segment-bytes.js';
 
 /** One file to write: bytes, or the copy of another file. */
 export interface OutputFile {
@@ -109,17 +110,6 @@ class Batch {
     this.pieces = [];
     this.length = 0;
     return length;
-  }
-}
-
-/** A segment's bytes in chunks, wherever they are. */
-export async function* bytesOf(segment: Segment): AsyncIterable<Uint8Array> {
-  if (segment.kind === 'loaded') yield segment.bytes;
-  else if (segment.kind === 'produced') yield* segment.produce();
-  else {
-    for (let offset = 0; offset < segment.length; offset += CHUNK) {
-      yield await segment.source.read(segment.offset + offset, Math.min(CHUNK, segment.length - offset));
-    }
   }
 }
 

@@ -1,7 +1,8 @@
 import { IpgraftError } from '../errors.js';
 import { checkLocation, type ModelFolder } from '../io/model-folder.js';
 import type { Graph } from './graph.js';
-import type { ExternalData, Initializer } from './initializer.js';
+import type { Initializer } from './initializer.js';
+import type { ExternalData } from './tensor-header.js';
 
 /** The files that a graph's initializers name. */
 export function externalLocations(graph: Graph): Set<string> {

@@ -20,6 +20,8 @@ export interface GraphParts {
   readonly initializers: ReadonlyMap<ValueName, Initializer>;
   readonly inputs: ReadonlyMap<ValueName, ValueInfo>;
   readonly outputs: ReadonlyMap<ValueName, ValueInfo>;
+  /** Names of the model's own functions. */
+  readonly functions: ReadonlySet<string>;
 }
 
 /**
@@ -34,6 +36,7 @@ export class Graph implements GraphParts {
   readonly initializers: ReadonlyMap<ValueName, Initializer>;
   readonly inputs: ReadonlyMap<ValueName, ValueInfo>;
   readonly outputs: ReadonlyMap<ValueName, ValueInfo>;
+  readonly functions: ReadonlySet<string>;
   private producers: Map<ValueName, Node> | undefined;
   private readers: Map<ValueName, Use[]> | undefined;
   private positions: Map<Node, number> | undefined;
@@ -46,6 +49,7 @@ export class Graph implements GraphParts {
     this.initializers = parts.initializers;
     this.inputs = parts.inputs;
     this.outputs = parts.outputs;
+    this.functions = parts.functions;
   }
 
   with(changes: Partial<GraphParts>): Graph {

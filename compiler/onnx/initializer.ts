@@ -1,24 +1,17 @@
-import { content, fields, integer, integers, text } from '../wire/fields.js';
+import { fields, integers } from '../wire/fields.js';
 import { Rope } from '../wire/rope.js';
 import { integerRecord, record, splice, textRecord } from '../wire/splice.js';
 import { DATA_TYPE } from './data-type.js';
 import type { ValueName } from './node.js';
 import { ENTRY, TENSOR } from './schema.js';
-
-/** Where a tensor's data lies outside the model file: bytes `offset` up to `offset + length` of a file in its folder. */
-export interface ExternalData {
-  readonly location: string;
-  readonly offset: number;
-  /** `null`: to the end of the file. */
-  readonly length: number | null;
-}
+import { EXTERNAL, type ExternalData, readTensorHeader, type TensorHeader } from './tensor-header.js';
 
 /** A TensorProto among a graph's initializers: its header decoded on first read, its data never unless asked. */
 export class Initializer {
   readonly record: Rope;
   /** Where the record starts in the base file; `null` for one that was inserted. */
   readonly place: number | null;
-  private header: Header | undefined;
+  private header: TensorHeader | undefined;
 
   constructor(record: Rope, place: number | null) {
     this.record = record;
@@ -90,60 +83,10 @@ export class Initializer {
     return new Initializer(spliced, this.place);
   }
 
-  private get decoded(): Header {
-    this.header ??= decode(this.record);
+  private get decoded(): TensorHeader {
+    this.header ??= readTensorHeader(this.record);
     return this.header;
   }
-}
-
-const EXTERNAL = 1;
-
-interface Header {
-  readonly name: string;
-  readonly dims: readonly number[];
-  readonly dataType: number;
-  readonly raw: { readonly payload: number; readonly end: number } | null;
-  readonly external: ExternalData | null;
-}
-
-function decode(tensor: Rope): Header {
-  const dims: number[] = [];
-  const entries = new Map<string, string>();
-  let name = '';
-  let dataType = 0;
-  let raw: Header['raw'] = null;
-  let isExternal = false;
-  for (const field of fields(tensor)) {
-    if (field.number === TENSOR.dims) dims.push(...integers(tensor, field));
-    else if (field.number === TENSOR.dataType) dataType = integer(tensor, field);
-    else if (field.number === TENSOR.name) name = text(tensor, field);
-    else if (field.number === TENSOR.rawData) raw = field;
-    else if (field.number === TENSOR.dataLocation) isExternal = integer(tensor, field) === EXTERNAL;
-    else if (field.number === TENSOR.externalData) {
-      const [key, value] = readEntry(tensor.slice(field.payload, field.end));
-      entries.set(key, value);
-    }
-  }
-  const length = entries.get('length');
-  const external = isExternal
-    ? {
-        location: entries.get('location') ?? '',
-        offset: Number(entries.get('offset') ?? 0),
-        length: length === undefined ? null : Number(length),
-      }
-    : null;
-  return { name, dims, dataType, raw, external };
-}
-
-/** A StringStringEntryProto. */
-export function readEntry(entry: Rope): [key: string, value: string] {
-  let key = '';
-  let value = '';
-  for (const field of fields(entry)) {
-    if (field.number === ENTRY.key) key = text(entry, field);
-    else if (field.number === ENTRY.value) value = new TextDecoder().decode(content(entry, field));
-  }
-  return [key, value];
 }
 
 /** Little-endian integers of a raw tensor, exact up to 2^53. */

@@ -2,7 +2,8 @@ import { content, type Field, fields, text } from '../wire/fields.js';
 import { Rope } from '../wire/rope.js';
 import { splice, textRecord } from '../wire/splice.js';
 import { type AttributeProto, onnx } from './proto.js';
-import { ENTRY, NODE } from './schema.js';
+import { ATTRIBUTE, ENTRY, NODE } from './schema.js';
+import { readTensorHeader } from './tensor-header.js';
 
 /** The name of a value: what a node reads or writes, an input, an output or an initializer. `''` is "not given". */
 export type ValueName = string;
@@ -77,6 +78,18 @@ export class Node {
       if (bytes === undefined) continue;
       const attribute = onnx.AttributeProto.decode(bytes);
       if (attribute.name === name) return attribute;
+    }
+    return undefined;
+  }
+
+  /** Shape and type of the tensor that a Constant node makes, however large its data is. */
+  constantHeader(): { dims: readonly number[]; dataType: number } | undefined {
+    for (const field of this.fieldsOf(NODE.attribute)) {
+      const attribute = this.record.slice(field.payload, field.end);
+      const tensor = fields(attribute).find((part) => part.number === ATTRIBUTE.tensor);
+      if (tensor === undefined) continue;
+      const { dims, dataType } = readTensorHeader(attribute.slice(tensor.payload, tensor.end));
+      return { dims, dataType };
     }
     return undefined;
   }

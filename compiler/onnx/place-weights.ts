@@ -1,7 +1,8 @@
 import { LARGE } from '../wire/load-sparse.js';
 import { Rope, type Segment } from '../wire/rope.js';
 import type { Graph } from './graph.js';
-import type { ExternalData, Initializer } from './initializer.js';
+import type { Initializer } from './initializer.js';
+import type { ExternalData } from './tensor-header.js';
 
 /** Where large tensors go. */
 export interface Placement {

@@ -4,9 +4,10 @@ import { type Field, fields, integer, text } from '../wire/fields.js';
 import { loadSparse } from '../wire/load-sparse.js';
 import type { Rope } from '../wire/rope.js';
 import { Graph } from './graph.js';
-import { Initializer, readEntry } from './initializer.js';
+import { Initializer } from './initializer.js';
 import { Node } from './node.js';
-import { GRAPH, MODEL, modelMessage, OPSET } from './schema.js';
+import { FUNCTION, GRAPH, MODEL, modelMessage, OPSET } from './schema.js';
+import { readEntry } from './tensor-header.js';
 import { ValueInfo } from './value-info.js';
 
 /** A model file: its bytes as a rope, and the graph they hold. */
@@ -74,14 +75,21 @@ function readGraph(file: Rope, modelFields: readonly Field[], graphField: Field)
   if (nodes.length === 0) throw new IpgraftError('MODEL_EMPTY', 'sought nodes in the graph, found none');
   const opsetImports = new Map<string, number>();
   const metadata = new Map<string, string>();
+  const functions = new Set<string>();
   let irVersion = 0;
   for (const field of modelFields) {
     const content = file.slice(field.payload, field.end);
     if (field.number === MODEL.irVersion) irVersion = integer(file, field);
     else if (field.number === MODEL.opsetImport) opsetImports.set(...readOpset(content));
     else if (field.number === MODEL.metadata) metadata.set(...readEntry(content));
+    else if (field.number === MODEL.functions) functions.add(nameOfFunction(content));
   }
-  return new Graph({ irVersion, opsetImports, metadata, nodes, initializers, inputs, outputs });
+  return new Graph({ irVersion, opsetImports, metadata, nodes, initializers, inputs, outputs, functions });
+}
+
+function nameOfFunction(message: Rope): string {
+  const name = fields(message).find((field) => field.number === FUNCTION.name);
+  return name === undefined ? '' : text(message, name);
 }
 
 function addNamed<T extends { readonly name: string }>(map: Map<string, T>, item: T): void {

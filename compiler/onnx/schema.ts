@@ -12,6 +12,7 @@ export const MODEL = {
   metadata: 14,
   functions: 25,
 } as const;
+export const FUNCTION = { name: 1, node: 7 } as const;
 export const OPSET = { domain: 1, version: 2 } as const;
 export const ENTRY = { key: 1, value: 2 } as const;
 export const GRAPH = {
@@ -70,5 +71,5 @@ attributeMessage[ATTRIBUTE.graphs] = graphMessage;
 export const modelMessage: MessageType = {
   [MODEL.graph]: graphMessage,
   [MODEL.metadata]: 'loaded',
-  [MODEL.functions]: { 7: nodeMessage },
+  [MODEL.functions]: { [FUNCTION.node]: nodeMessage },
 };

@@ -2,9 +2,9 @@ import { fields } from '../wire/fields.js';
 import { Rope } from '../wire/rope.js';
 import { record, splice, textRecord } from '../wire/splice.js';
 import type { Graph } from './graph.js';
-import { readEntry } from './initializer.js';
 import type { Model } from './read-model.js';
 import { ENTRY, GRAPH, MODEL } from './schema.js';
+import { readEntry } from './tensor-header.js';
 
 /** Anything of a graph that stands in the file as one record. */
 interface Item {

@@ -1,0 +1,15 @@
+import type { Segment } from './rope.js';
+
+/** What is read at once. Bytes. */
+const CHUNK = 8 * 1024 * 1024;
+
+/** A segment's bytes in chunks, wherever they are. */
+export async function* bytesOf(segment: Segment): AsyncIterable<Uint8Array> {
+  if (segment.kind === 'loaded') yield segment.bytes;
+  else if (segment.kind === 'produced') yield* segment.produce();
+  else {
+    for (let offset = 0; offset < segment.length; offset += CHUNK) {
+      yield await segment.source.read(segment.offset + offset, Math.min(CHUNK, segment.length - offset));
+    }
+  }
+}

@@ -22,7 +22,8 @@ const PART_OF: ReadonlyMap<string, Part> = new Map([
 ]);
 
 /**
- * Reads the place from a module path such as `unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2`.
+ * Reads the place from a module path such as `unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2`, or, in latent-diffusion's
+ * names, `input_blocks.4.1.transformer_blocks.0.attn2`.
  * @throws IpgraftError `MATCH_PLACE`
  */
 export function placeOf(scope: string): Place {
@@ -35,9 +36,36 @@ export function placeOf(scope: string): Place {
       { scope },
     );
   }
-  const numbers = modules.slice(start + 1).filter((module) => /^\d+$/.test(module));
-  return { part: PART_OF.get(modules[start]!)!, numbers: numbers.map(Number) };
+  const first = modules[start]!;
+  const numbers = modules
+    .slice(start + 1)
+    .filter((module) => /^\d+$/.test(module))
+    .map(Number);
+  return { part: PART_OF.get(first)!, numbers: LATENT_DIFFUSION.get(first)?.(numbers) ?? numbers };
 }
+
+/** Layers of a block, with the layer that scales down (or is the first convolution) or the third one on the way up. */
+const LAYERS_OF_BLOCK = 3;
+
+/**
+ * Latent-diffusion counts layers through all blocks, the first convolution as 0, and what follows is the place within the layer.
+ * Source: `convert_ldm_unet_checkpoint` in diffusers' loaders/single_file_utils.py.
+ */
+const LATENT_DIFFUSION: ReadonlyMap<string, (numbers: readonly number[]) => number[]> = new Map([
+  [
+    'input_blocks',
+    ([layer = 0, , ...rest]) => [
+      Math.floor((layer - 1) / LAYERS_OF_BLOCK),
+      (layer - 1) % LAYERS_OF_BLOCK,
+      ...rest,
+    ],
+  ],
+  [
+    'output_blocks',
+    ([layer = 0, , ...rest]) => [Math.floor(layer / LAYERS_OF_BLOCK), layer % LAYERS_OF_BLOCK, ...rest],
+  ],
+  ['middle_block', ([, ...rest]) => [0, ...rest]],
+]);
 
 /**
  * The order in which an IP-Adapter checkpoint numbers cross-attentions: all of down, all of up, and **mid last**,

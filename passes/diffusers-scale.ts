@@ -15,7 +15,7 @@ export function expandDiffusersScale(
   entry: unknown,
   attentions: readonly CrossAttention[],
 ): Map<number, number> {
-  if (typeof entry === 'number') return new Map(attentions.map(({ id }) => [id, entry]));
+  if (isScale(entry)) return new Map(attentions.map(({ id }) => [id, entry]));
   if (!isDictionary(entry)) throw refuse(entry, 'sought a number or a dictionary with down, mid and up');
   const unknown = Object.keys(entry).find((key) => !(PARTS as readonly string[]).includes(key));
   if (unknown !== undefined) throw refuse(entry, `sought down, mid and up, found ${unknown}`);
@@ -34,7 +34,7 @@ function expandPart(
   attentions: readonly CrossAttention[],
   scales: Map<number, number>,
 ): void {
-  if (typeof value === 'number') {
+  if (isScale(value)) {
     for (const { id } of attentions) scales.set(id, value);
   } else if (part === 'mid') {
     expandBlock(entry, value, 'mid', attentions, 0, scales);
@@ -62,8 +62,8 @@ function expandBlock(
   scales: Map<number, number>,
 ): void {
   const within = [...new Set(attentions.map(({ place }) => place.numbers[attentionNumber]))];
-  const list = typeof value === 'number' ? within.map(() => value) : value;
-  if (!Array.isArray(list) || !list.every((item) => typeof item === 'number')) {
+  const list = isScale(value) ? within.map(() => value) : value;
+  if (!Array.isArray(list) || !list.every(isScale)) {
     throw refuse(entry, `${name}: sought a number or a list of numbers`);
   }
   const each = list.length === 1 ? within.map(() => list[0] as number) : list;
@@ -71,6 +71,11 @@ function expandBlock(
     throw refuse(entry, `${name} has ${within.length} attentions, the list has ${each.length} numbers`);
   for (const { id, place } of attentions)
     scales.set(id, each[within.indexOf(place.numbers[attentionNumber])]!);
+}
+
+/** JSON has no infinity, but 1e999 reads as one. */
+function isScale(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value);
 }
 
 function isDictionary(value: unknown): value is Record<string, unknown> {

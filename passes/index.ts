@@ -8,6 +8,7 @@ import { fitAdapter } from './adapter/fit.js';
 import { weightData } from './adapter/linear-weight.js';
 import { addImageAttention } from './add-image-attention.js';
 import { cloneAttentionBranch } from './clone-attention-branch.js';
+import { dropImageTokens } from './drop-image-tokens.js';
 import { insertImageInput } from './insert-image-input.js';
 import { type Branch, insertImageKv } from './insert-image-kv.js';
 import {
@@ -107,6 +108,14 @@ export function graftPasses({ graph, located, grafts, options, stamp }: PlanInpu
     insertImageKv(textInput, branches),
     cloneAttentionBranch(branches),
     addImageAttention({ branches, adapters: grafts.length, attentions: attentions.length, scale }),
+    stampMetadata({ ...stamp, [`${METADATA_PREFIX}input`]: textInput }),
+  ];
+}
+
+/** The passes that make a ControlNet leave image tokens alone. */
+export function dropPasses({ textInput }: Located, tokens: number, stamp: PlanInput['stamp']): Pass[] {
+  return [
+    dropImageTokens(textInput, tokens),
     stampMetadata({ ...stamp, [`${METADATA_PREFIX}input`]: textInput }),
   ];
 }

@@ -29,6 +29,7 @@ function matcher(pattern: string): (scope: string) => boolean {
       );
     }
   }
+  if (pattern === '') throw new IpgraftError('OPTION_INVALID', '--pattern is empty', {});
   // picomatch's separator is the slash.
   const glob = picomatch(pattern.replaceAll('.', '/'));
   return (scope) => glob(scope.replaceAll('.', '/'));

@@ -3,7 +3,7 @@ import { fingerprint } from '../compiler/fingerprint.js';
 import type { Edited } from '../compiler/run-passes.js';
 import { runPasses } from '../compiler/run-passes.js';
 import type { Adapter } from '../passes/adapter/adapter.js';
-import { type Graft, type GraftOptions, graftOf, graftPasses, locate } from '../passes/index.js';
+import { dropPasses, type Graft, type GraftOptions, graftOf, graftPasses, locate } from '../passes/index.js';
 import type { Located } from '../passes/locate-cross-attention.js';
 import { BASE_KEY } from '../passes/stamp-metadata.js';
 import type { OpenedModel } from './open.js';
@@ -16,6 +16,8 @@ export interface CompileOptions extends GraftOptions {
   readonly adapters?: readonly Adapter[];
   /** Without an adapter: start to_k_ip and to_v_ip as copies of to_k and to_v, for this many image tokens. */
   readonly initFromText?: { readonly tokens: number };
+  /** For a ControlNet: take this many image tokens behind the text, and leave them unused. */
+  readonly dropImageTokens?: number;
 }
 
 /** A patched model that is not written yet. */
@@ -34,22 +36,47 @@ export interface PatchedModel extends Edited {
  *   UNet, `MODEL_ALREADY_PATCHED`, `OPTION_*`
  */
 export async function compile(opened: OpenedModel, options: CompileOptions): Promise<PatchedModel> {
+  checkTask(options);
   const located = locate(opened.graph, options);
   const grafts = await graftsOf(opened, located, options);
+  const { tokens = 'split', scale = 'input', dropImageTokens } = options;
   const stamp = {
     'ipgraft.version': VERSION,
     [BASE_KEY]: fingerprint(opened.file),
     'ipgraft.adapters': JSON.stringify(
-      grafts.map(({ name, tokens, adapter }) => ({
+      grafts.map(({ name, tokens: count, adapter }) => ({
         name,
-        tokens,
+        tokens: count,
         ...(adapter && { family: adapter.projection.family, sha256: adapter.sha256 }),
       })),
     ),
-    'ipgraft.options': JSON.stringify({ tokens: options.tokens ?? 'split', scale: options.scale ?? 'input' }),
+    'ipgraft.options': JSON.stringify(
+      dropImageTokens === undefined ? { tokens, scale } : { dropImageTokens },
+    ),
   };
-  const passes = graftPasses({ graph: opened.graph, located, grafts, options, stamp });
+  const passes =
+    dropImageTokens === undefined
+      ? graftPasses({ graph: opened.graph, located, grafts, options, stamp })
+      : dropPasses(located, dropImageTokens, stamp);
   return { ...runPasses(opened, passes), opened, located, grafts, options };
+}
+
+function checkTask({ adapters = [], initFromText, dropImageTokens }: CompileOptions): void {
+  const tasks = [adapters.length > 0, initFromText !== undefined, dropImageTokens !== undefined];
+  if (tasks.filter(Boolean).length !== 1) {
+    throw new IpgraftError(
+      'OPTION_INVALID',
+      'sought one of --adapter, --init-from-text and --drop-image-tokens',
+      {
+        found: tasks.filter(Boolean).length,
+      },
+    );
+  }
+  const count = initFromText?.tokens ?? dropImageTokens ?? 1;
+  if (Number.isSafeInteger(count) && count >= 1) return;
+  throw new IpgraftError('OPTION_INVALID', `sought a whole number of image tokens from 1, found ${count}`, {
+    found: count,
+  });
 }
 
 async function graftsOf(
@@ -58,15 +85,6 @@ async function graftsOf(
   options: CompileOptions,
 ): Promise<Graft[]> {
   const { adapters = [], initFromText } = options;
-  if ((adapters.length === 0) === (initFromText === undefined)) {
-    throw new IpgraftError(
-      'OPTION_INVALID',
-      'sought either adapters or --init-from-text, found both or none',
-      {
-        adapters: adapters.length,
-      },
-    );
-  }
   if (initFromText !== undefined) return [await textGraft(opened, attentions, initFromText.tokens)];
   return adapters.map((adapter) => graftOf(adapter, attentions));
 }

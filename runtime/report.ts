@@ -100,11 +100,11 @@ function countKinds(edits: readonly Edit[]): Partial<Record<Edit['kind'], number
 }
 
 function notesOf({ located, grafts, options }: PatchedModel, written: WrittenModel | null): string[] {
-  const total = grafts.reduce((sum, { tokens }) => sum + tokens, 0);
+  const total = options.dropImageTokens ?? grafts.reduce((sum, { tokens }) => sum + tokens, 0);
   const notes: string[] = [];
   if ((options.tokens ?? 'split') === 'split') {
     notes.push(
-      `${located.textInput} now carries the text and then ${total} image tokens; a caller that brings text alone loses its last ${total} tokens to the image.`,
+      `${located.textInput} now carries the text and then ${total} image tokens; a caller that brings text alone loses its last ${total} tokens.`,
     );
   }
   if (options.scale?.startsWith('optional')) {

@@ -7,18 +7,13 @@ import type { OpenedModel } from './open.js';
 /**
  * The graft that training starts from: to_k_ip and to_v_ip are copies of the base's own to_k and to_v. The weights are named
  * where they lie, in the model or in its data files, and copied when the result is written.
- * @throws IpgraftError `OPTION_INVALID`, `MODEL_TYPE_UNSUPPORTED`
+ * @throws IpgraftError `MODEL_TYPE_UNSUPPORTED`
  */
 export async function textGraft(
   opened: OpenedModel,
   attentions: readonly CrossAttention[],
   tokens: number,
 ): Promise<Graft> {
-  if (!Number.isSafeInteger(tokens) || tokens < 1) {
-    throw new IpgraftError('OPTION_INVALID', `--num-tokens: sought a whole number from 1, found ${tokens}`, {
-      found: tokens,
-    });
-  }
   const data = new Map<string, Segment>();
   for (const { scope, key, value } of attentions) {
     for (const { weight, output } of [key, value]) {

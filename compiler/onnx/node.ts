@@ -2,8 +2,9 @@ import { content, type Field, fields, text } from '../wire/fields.js';
 import { Rope } from '../wire/rope.js';
 import { splice, textRecord } from '../wire/splice.js';
 import { type AttributeProto, onnx } from './proto.js';
-import { ATTRIBUTE, ENTRY, NODE } from './schema.js';
+import { ATTRIBUTE, ENTRY, GRAPH, NODE } from './schema.js';
 import { readTensorHeader } from './tensor-header.js';
+import { ValueInfo } from './value-info.js';
 
 /** The name of a value: what a node reads or writes, an input, an output or an initializer. `''` is "not given". */
 export type ValueName = string;
@@ -82,6 +83,16 @@ export class Node {
     return undefined;
   }
 
+  /** The graphs in the node's attributes (control flow keeps its branches there), whose nodes may read any value around them. */
+  subgraphs(): { nodes: Node[]; outputs: ValueName[] }[] {
+    return this.fieldsOf(NODE.attribute).flatMap((field) => {
+      const attribute = this.record.slice(field.payload, field.end);
+      return fields(attribute)
+        .filter((part) => part.number === ATTRIBUTE.graph || part.number === ATTRIBUTE.graphs)
+        .map((part) => readSubgraph(attribute.slice(part.payload, part.end)));
+    });
+  }
+
   /** Shape and type of the tensor that a Constant node makes, however large its data is. */
   constantHeader(): { dims: readonly number[]; dataType: number } | undefined {
     for (const field of this.fieldsOf(NODE.attribute)) {
@@ -130,6 +141,21 @@ export class Node {
     this.cachedFields ??= fields(this.record);
     return this.cachedFields.filter((field) => field.number === number);
   }
+}
+
+function readSubgraph(graph: Rope): { nodes: Node[]; outputs: ValueName[] } {
+  const inside = fields(graph).map((field) => ({
+    number: field.number,
+    content: graph.slice(field.payload, field.end),
+  }));
+  return {
+    nodes: inside
+      .filter(({ number }) => number === GRAPH.node)
+      .map(({ content: record }) => new Node(record, null)),
+    outputs: inside
+      .filter(({ number }) => number === GRAPH.output)
+      .map(({ content: record }) => new ValueInfo(record, null).name),
+  };
 }
 
 const DECODER = new TextDecoder();

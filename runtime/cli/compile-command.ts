@@ -22,6 +22,7 @@ interface CompileFlags {
   readonly textInput?: string;
   readonly initFromText?: true;
   readonly numTokens?: string;
+  readonly dropImageTokens?: string;
   readonly projection?: string;
   readonly report?: string;
   readonly dryRun?: true;
@@ -59,6 +60,10 @@ export function compileCommand(terminal: Terminal): Command {
     .option('--text-input <name>', 'the input with the text embeddings')
     .option('--init-from-text', 'no adapter: copy to_k and to_v, as training starts')
     .option('--num-tokens <n>', 'image tokens for --init-from-text')
+    .option(
+      '--drop-image-tokens <n>',
+      'for a ControlNet: accept N image tokens behind the text and use the text alone',
+    )
     .option('--projection <file>', 'also write the image projection as a model')
     .option('--report <file>', 'also write what was found and done, as JSON')
     .option('--dry-run', 'do everything but write')
@@ -80,6 +85,7 @@ async function compileFile(base: string, flags: CompileFlags, terminal: Terminal
       patterns: flags.pattern,
       ...(flags.textInput !== undefined && { textInput: flags.textInput }),
       ...(flags.initFromText && { initFromText: { tokens: Number(flags.numTokens) } }),
+      ...(flags.dropImageTokens !== undefined && { dropImageTokens: Number(flags.dropImageTokens) }),
     });
     const plan = flags.output === undefined ? null : await planOutput(patched, flags.output, flags.weights);
     if (!flags.dryRun) {

@@ -2,22 +2,13 @@ import { IpgraftError } from '../compiler/errors.js';
 import { dataTypeName, type FloatType } from '../compiler/onnx/data-type.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import type { Pass } from '../compiler/pass.js';
-import type { Segment } from '../compiler/wire/rope.js';
-import type { Adapter } from './adapter/adapter.js';
-import { fitAdapter } from './adapter/fit.js';
-import { weightData } from './adapter/linear-weight.js';
 import { addImageAttention } from './add-image-attention.js';
 import { cloneAttentionBranch } from './clone-attention-branch.js';
 import { dropImageTokens } from './drop-image-tokens.js';
+import type { Graft } from './graft.js';
 import { insertImageInput } from './insert-image-input.js';
 import { type Branch, insertImageKv } from './insert-image-kv.js';
-import {
-  type CrossAttention,
-  type Located,
-  type LocateOptions,
-  locateCrossAttention,
-} from './locate-cross-attention.js';
-import type { KeyOrValue } from './names.js';
+import { type Located, type LocateOptions, locateCrossAttention } from './locate-cross-attention.js';
 import { parseScale } from './parse-scale.js';
 import { projectImageEmbeds } from './project-image-embeds.js';
 import { badScale, type Scale } from './scale.js';
@@ -32,30 +23,6 @@ export interface GraftOptions extends LocateOptions {
   readonly tokens?: TokenSource;
   /** `--scale` as text; default `input`. */
   readonly scale?: string;
-}
-
-/** What is grafted: the image weights of one adapter, and how many tokens it brings per image. */
-export interface Graft {
-  readonly name: string;
-  readonly tokens: number;
-  /** The checkpoint behind it; `null` for weights that start as copies of the text's. */
-  readonly adapter: Adapter | null;
-  /** to_k_ip.weight or to_v_ip.weight of one cross-attention, [C, h] in the attention's type. */
-  weight(attention: CrossAttention, which: KeyOrValue): Segment;
-}
-
-/** The graft that an adapter's checkpoint is. @throws IpgraftError `ADAPTER_COUNT`, `ADAPTER_WIDTH` */
-export function graftOf(adapter: Adapter, attentions: readonly CrossAttention[]): Graft {
-  const layers = fitAdapter(adapter, attentions);
-  return {
-    name: adapter.name,
-    tokens: adapter.tokens,
-    adapter,
-    weight(attention, which) {
-      const layer = layers.get(attention)!;
-      return weightData(which === 'k' ? layer.key : layer.value, attention.dataType, true);
-    },
-  };
 }
 
 export interface PlanInput {

@@ -1,6 +1,6 @@
 import { IpgraftError } from '../compiler/errors.js';
 import type { Segment } from '../compiler/wire/rope.js';
-import type { Graft } from '../passes/index.js';
+import type { Graft } from '../passes/graft.js';
 import type { CrossAttention } from '../passes/locate-cross-attention.js';
 import type { OpenedModel } from './open.js';
 

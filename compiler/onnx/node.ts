@@ -5,9 +5,9 @@ import { type AttributeProto, onnx } from './proto.js';
 import { ATTRIBUTE, ENTRY, GRAPH, NODE } from './schema.js';
 import { readTensorHeader } from './tensor-header.js';
 import { ValueInfo } from './value-info.js';
+import type { ValueName } from './value-name.js';
 
-/** The name of a value: what a node reads or writes, an input, an output or an initializer. `''` is "not given". */
-export type ValueName = string;
+export type { ValueName };
 
 /** A NodeProto, decoded on first read from the bytes it came as. Immutable: a changed node is another node. */
 export class Node {

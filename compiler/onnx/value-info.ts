@@ -1,8 +1,8 @@
 import { type Field, fields, integer, text } from '../wire/fields.js';
 import { Rope } from '../wire/rope.js';
 import { integerRecord, record, splice, textRecord } from '../wire/splice.js';
-import type { ValueName } from './node.js';
 import { DIMENSION, SHAPE, TENSOR_TYPE, TYPE, VALUE_INFO } from './schema.js';
+import type { ValueName } from './value-name.js';
 
 /** A dimension: a number, a symbol (`batch_size`), or `null` where nothing is said. */
 export type Dimension = number | string | null;

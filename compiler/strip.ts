@@ -6,7 +6,10 @@ import type { ByteSource } from './io/byte-source.js';
 import type { ModelFolder } from './io/model-folder.js';
 import type { Graph } from './onnx/graph.js';
 import type { Model } from './onnx/read-model.js';
+import { modelMessage } from './onnx/schema.js';
 import { writeModel } from './onnx/write-model.js';
+import { parseWeightsPlace } from './weights-place.js';
+import { loadSparse } from './wire/load-sparse.js';
 import { Rope } from './wire/rope.js';
 
 /** Metadata keys under which a patched model keeps what it takes to undo it. */
@@ -14,7 +17,7 @@ export interface StampKeys {
   readonly prefix: string;
   readonly journal: string;
   readonly base: string;
-  /** Name of the file whose bytes the base's large weights are, when the model names them instead of carrying them. */
+  /** Where the base's large weights are, when the model names them instead of carrying them: a {@link WeightsPlace} as JSON. */
   readonly weights: string;
 }
 
@@ -35,22 +38,38 @@ export async function strip(model: Model, folder: ModelFolder, keys: StampKeys):
     );
   }
   let graph = revert(model.graph, parseJournal(journal));
+  const base = model.graph.metadata.get(keys.base) ?? '';
   const weights = graph.metadata.get(keys.weights);
-  if (weights !== undefined) graph = carryWeights(graph, weights, await folder.open(weights));
+  if (weights !== undefined) {
+    const { location, isBase } = parseWeightsPlace(weights);
+    const source = await folder.open(location);
+    if (isBase) await refuseOtherBase(source, base);
+    graph = carryWeights(graph, location, source);
+  }
   const metadata = new Map([...graph.metadata].filter(([key]) => !key.startsWith(keys.prefix)));
   const file = writeModel(model, graph.with({ metadata }));
-  const [sought, found] = [model.graph.metadata.get(keys.base) ?? '', fingerprint(file)];
-  if (sought !== found) {
-    throw new IpgraftError(
-      'VERIFY_BASE_CHANGED',
-      `sought the base with fingerprint ${sought}, restored one with ${found}`,
-      {
-        sought,
-        found,
-      },
-    );
-  }
+  refuseDifference(base, fingerprint(file));
   return file;
+}
+
+/** Weights that are only named lie in the base file: another file of that name would give another model's weights. */
+async function refuseOtherBase(source: ByteSource, base: string): Promise<void> {
+  let found = 'none';
+  try {
+    found = fingerprint(await loadSparse(source, modelMessage));
+  } catch (error) {
+    if (!(error instanceof IpgraftError)) throw error;
+  }
+  refuseDifference(base, found);
+}
+
+function refuseDifference(sought: string, found: string): void {
+  if (sought === found) return;
+  throw new IpgraftError(
+    'VERIFY_BASE_CHANGED',
+    `sought the base with fingerprint ${sought}, found ${found}`,
+    { sought, found },
+  );
 }
 
 function carryWeights(graph: Graph, location: string, source: ByteSource): Graph {

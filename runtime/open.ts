@@ -8,7 +8,7 @@ import type { ByteSource } from '../compiler/io/byte-source.js';
 import { fileFolder } from '../compiler/io/file-folder.js';
 import { openFile } from '../compiler/io/file-source.js';
 import type { ModelFolder } from '../compiler/io/model-folder.js';
-import { checkExternalData } from '../compiler/onnx/external-data.js';
+import { checkExternalData, externalLocations } from '../compiler/onnx/external-data.js';
 import { type Model, readModel } from '../compiler/onnx/read-model.js';
 import { type Adapter, readAdapter } from '../passes/adapter/adapter.js';
 
@@ -56,6 +56,12 @@ export async function openAdapter(from: string | ByteSource): Promise<OpenedAdap
     const adapter = readAdapter(checkpoint, source.name, await contentDigest(source));
     return { ...adapter, path, close: () => source.close() };
   });
+}
+
+/** Paths of a model's own files: itself and its external data. */
+export function filesOf({ path, graph }: OpenedModel): string[] {
+  if (path === null) return [];
+  return [path, ...[...externalLocations(graph)].map((location) => join(dirname(path), location))];
 }
 
 /** Opens a path; a missing file is a matter of options, not of models. */

@@ -1,9 +1,7 @@
-import { basename, resolve } from 'node:path';
-import { IpgraftError } from '../compiler/errors.js';
 import { type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
 import { strip } from '../compiler/strip.js';
 import { BASE_KEY, JOURNAL_KEY, METADATA_PREFIX, WEIGHTS_KEY } from '../passes/stamp-metadata.js';
-import type { OpenedModel } from './open.js';
+import { filesOf, type OpenedModel } from './open.js';
 
 /**
  * Writes the base of a patched model, byte for byte the file that was compiled. External data files stay where they are.
@@ -14,14 +12,8 @@ export async function stripPatched(
   path: string,
   options: WriteOptions = {},
 ): Promise<{ bytes: number }> {
-  const target = resolve(path);
-  if (target === opened.path) {
-    throw new IpgraftError('OUTPUT_IS_INPUT', `${basename(target)} is the patched model itself`, {
-      file: basename(target),
-    });
-  }
   const keys = { prefix: METADATA_PREFIX, journal: JOURNAL_KEY, base: BASE_KEY, weights: WEIGHTS_KEY };
   const base = await strip(opened, opened.folder, keys);
-  await writeFiles([{ path: target, content: base }], options);
+  await writeFiles([{ path, content: base }], { ...options, inputs: filesOf(opened) });
   return { bytes: base.length };
 }

@@ -5,8 +5,10 @@ import { type OutputFile, type WriteOptions, writeFiles } from '../compiler/io/w
 import { externalLocations } from '../compiler/onnx/external-data.js';
 import { type PlacedWeights, type Placement, placeWeights } from '../compiler/onnx/place-weights.js';
 import { writeModel } from '../compiler/onnx/write-model.js';
+import type { WeightsPlace } from '../compiler/weights-place.js';
 import { WEIGHTS_KEY } from '../passes/stamp-metadata.js';
 import type { PatchedModel } from './compile.js';
+import { filesOf } from './open.js';
 
 /** `auto` references the base's weights when the output lies in the base's folder, and copies them when it does not. */
 export type WeightsMode = 'auto' | 'reference' | 'copy';
@@ -39,8 +41,16 @@ export async function writePatched(
   options: WritePatchedOptions = {},
 ): Promise<WrittenModel> {
   const plan = await planOutput(patched, path, options.weights ?? 'auto');
-  await writeFiles(plan.files, options);
+  await writeFiles(plan.files, { ...options, inputs: [...inputFiles(patched), ...(options.inputs ?? [])] });
   return plan.written;
+}
+
+/** The files that a patched model was made of: no output may replace them. */
+export function inputFiles({ opened, options }: PatchedModel): string[] {
+  const adapters = (options.adapters ?? []).map((adapter) =>
+    'path' in adapter ? (adapter.path as string | null) : null,
+  );
+  return [...filesOf(opened), ...adapters.filter((file) => file !== null)];
 }
 
 /** What {@link writePatched} would write, without writing. */
@@ -61,7 +71,6 @@ export async function planOutput(
     );
   }
   const mode = weights === 'copy' || !besideBase ? 'copy' : 'reference';
-  await refuseInputs(patched, join(folder, basename(target)));
 
   const locations = [...externalLocations(opened.graph)];
   const sidecarName = `${parse(target).name}.ip_adapter.data`;
@@ -98,21 +107,22 @@ function placeAll(
   hasExternal: boolean,
 ): PlacedWeights {
   const { opened, graph } = patched;
-  const place = (placement: Placement, location: string) => {
+  const place = (placement: Placement, where: WeightsPlace) => {
     const placed = placeWeights(graph, placement);
     if (placed.referenced.tensors === 0) return placed;
     // Whoever undoes the graft must know that these tensors once were inside.
-    const metadata = new Map([...placed.graph.metadata, [WEIGHTS_KEY, location]]);
+    const metadata = new Map([...placed.graph.metadata, [WEIGHTS_KEY, JSON.stringify(where)]]);
     return { ...placed, graph: placed.graph.with({ metadata }) };
   };
   if (mode === 'reference') {
     const reference = basename(opened.path!);
-    return place({ sidecar, base: { reference } }, reference);
+    return place({ sidecar, base: { reference } }, { location: reference, isBase: true });
   }
-  const carried = place({ sidecar: hasExternal ? sidecar : null, base: 'carry' }, sidecar);
+  const beside: WeightsPlace = { location: sidecar, isBase: false };
+  const carried = place({ sidecar: hasExternal ? sidecar : null, base: 'carry' }, beside);
   return writeModel(opened, carried.graph).length <= LARGEST_MESSAGE
     ? carried
-    : place({ sidecar, base: 'sidecar' }, sidecar);
+    : place({ sidecar, base: 'sidecar' }, beside);
 }
 
 /** A base that is itself a link elsewhere is not beside anything: runtimes refuse weights behind such a link. */
@@ -126,35 +136,5 @@ async function realFolder(path: string): Promise<string> {
   } catch {
     // It will be made when the files are written.
     return path;
-  }
-}
-
-/** The base, its data and the adapters are never an output, --force or not. */
-async function refuseInputs({ opened, options }: PatchedModel, target: string): Promise<void> {
-  const folder = opened.path === null ? null : dirname(opened.path);
-  const inputs = [
-    opened.path,
-    ...(folder === null
-      ? []
-      : [...externalLocations(opened.graph)].map((location) => join(folder, location))),
-    ...(options.adapters ?? []).map((adapter) =>
-      'path' in adapter ? (adapter.path as string | null) : null,
-    ),
-  ];
-  const [targetFile, ...inputFiles] = await Promise.all([target, ...inputs].map(identity));
-  if (targetFile === null || !inputFiles.includes(targetFile!)) return;
-  throw new IpgraftError('OUTPUT_IS_INPUT', `${basename(target)} is one of the inputs`, {
-    file: basename(target),
-  });
-}
-
-/** Two names of one file have one identity; `null` where there is no file. */
-async function identity(path: string | null): Promise<string | null> {
-  if (path === null) return null;
-  try {
-    const { dev, ino } = await stat(path, { bigint: true });
-    return `${dev}:${ino}`;
-  } catch {
-    return null;
   }
 }

@@ -36,7 +36,8 @@ export function floatTypeOf(dtype: CheckpointDtype, name: string): FloatType {
 
 /** Little-endian bytes of a floating type as float32 numbers; exact. */
 export function decodeFloats(bytes: Uint8Array, type: FloatType): Float32Array {
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  // A typed array must begin at a multiple of its element size; Buffer's own slice would not copy.
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
   if (type === 'float') return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
   const bits = new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
   const values = new Float32Array(bits.length);

@@ -61,10 +61,13 @@ class NodeList {
   private readonly base: readonly Node[];
   private readonly byOutput = new Map<ValueName, Node>();
   private readonly replaced = new Map<Node, Node>();
-  private readonly inserted = new Map<ValueName | null, Node[]>();
+  private readonly inserted = new Map<ValueName, Node[]>();
+  /** Where “in front of all nodes of the base” is. */
+  private readonly first: ValueName;
 
   constructor(base: readonly Node[]) {
     this.base = base;
+    this.first = base.find((node) => node.place !== null)!.id;
     for (const node of base) this.index(node);
   }
 
@@ -76,7 +79,7 @@ class NodeList {
 
   insert(node: Node, before: ValueName | null): void {
     for (const output of node.outputs) if (this.byOutput.has(output)) throw nameTaken(output);
-    const anchor = before === null ? null : this.get(before).id;
+    const anchor = before === null ? this.first : this.get(before).id;
     const group = this.inserted.get(anchor);
     if (group === undefined) this.inserted.set(anchor, [node]);
     else group.push(node);
@@ -97,11 +100,7 @@ class NodeList {
         current = next;
       laid.push(current);
     };
-    const firstOfBase = this.base.findIndex((node) => node.place !== null);
-    this.base.forEach((node, index) => {
-      if (index === firstOfBase) for (const first of this.inserted.get(null) ?? []) lay(first);
-      lay(node);
-    });
+    this.base.forEach(lay);
     return laid;
   }
 

@@ -40,10 +40,16 @@ export function revert(graph: Graph, journal: Journal): Graph {
         break;
       case 'set-input-dimension': {
         const input = found(inputs.get(entry.input), entry.input);
+        const size = input.shape?.[entry.axis] ?? null;
+        found(size === entry.to || undefined, `${entry.to} as axis ${entry.axis} of ${entry.input}`);
         inputs.set(entry.input, input.withDimension(entry.axis, entry.from));
         break;
       }
       case 'set-metadata':
+        found(
+          (metadata.get(entry.key) ?? null) === entry.to || undefined,
+          `${entry.to} as metadata ${entry.key}`,
+        );
         if (entry.from === null) metadata.delete(entry.key);
         else metadata.set(entry.key, entry.from);
         break;

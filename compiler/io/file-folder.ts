@@ -4,6 +4,9 @@ import { IpgraftError } from '../errors.js';
 import { type FileSource, openFile } from './file-source.js';
 import { checkLocation, type ModelFolder } from './model-folder.js';
 
+/** What the file system says when a name leads to no file. */
+const NOT_THERE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP']);
+
 /** The folder of a model file on disk. A symbolic link that leads out of it is refused, as every ONNX runtime does. */
 export function fileFolder(path: string): ModelFolder {
   const opened = new Map<string, FileSource>();
@@ -12,9 +15,9 @@ export function fileFolder(path: string): ModelFolder {
     try {
       const file = await realpath(join(path, location));
       const inside = relative(await realpath(path), file);
-      if (inside.split(sep)[0] !== '..') return file;
+      if (inside.split(sep)[0] !== '..') return (await stat(file)).isFile() ? file : null;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      if (NOT_THERE.has((error as NodeJS.ErrnoException).code ?? '')) return null;
       throw error;
     }
     throw new IpgraftError(

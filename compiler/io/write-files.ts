@@ -1,5 +1,5 @@
 import { constants, copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { IpgraftError } from '../errors.js';
 import type { Rope } from '../wire/rope.js';
 import { bytesOf } from '../wire/segment-bytes.js';
@@ -14,6 +14,8 @@ export interface OutputFile {
 export interface WriteOptions {
   /** Replace files that exist. */
   readonly force?: boolean;
+  /** Paths of files that are read: they are never replaced, `force` or not. */
+  readonly inputs?: readonly string[];
   /** Told after each chunk how many bytes of how many are written. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Stops the work; nothing is left behind. */
@@ -26,9 +28,12 @@ const CHUNK = 8 * 1024 * 1024;
 /**
  * Writes files that belong together: each under a temporary name first, renamed when all are complete, in the given
  * order. When anything fails no file is left and none is changed.
- * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_FAILED` (disk full, no permission)
+ * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_IS_INPUT`, `OUTPUT_FAILED` (disk full, no permission), `OPTION_INVALID` when
+ *   two outputs are one file
  */
 export async function writeFiles(files: readonly OutputFile[], options: WriteOptions = {}): Promise<void> {
+  refuseTwins(files);
+  await refuseInputs(files, options.inputs ?? []);
   for (const { path } of files) await refuseExisting(path, options.force === true);
   const total = files.reduce(
     (sum, { content }) => sum + ('copyOf' in content ? content.size : content.length),
@@ -53,8 +58,39 @@ export async function writeFiles(files: readonly OutputFile[], options: WriteOpt
     options.signal?.throwIfAborted();
     for (const [i, { path }] of files.entries()) await rename(drafts[i]!, path);
   } catch (error) {
-    await Promise.all(drafts.map((draft) => rm(draft, { force: true })));
+    // What cannot be removed was never made.
+    await Promise.allSettled(drafts.map((draft) => rm(draft, { force: true })));
     throw asOutputError(error, files[0]?.path ?? '');
+  }
+}
+
+function refuseTwins(files: readonly OutputFile[]): void {
+  const paths = files.map(({ path }) => resolve(path));
+  const twin = paths.find((path, i) => paths.indexOf(path) !== i);
+  if (twin === undefined) return;
+  throw new IpgraftError('OPTION_INVALID', `${basename(twin)} is named for two outputs`, {
+    file: basename(twin),
+  });
+}
+
+async function refuseInputs(files: readonly OutputFile[], inputs: readonly string[]): Promise<void> {
+  const taken = new Set(await Promise.all(inputs.map(identity)));
+  for (const { path } of files) {
+    const file = await identity(path);
+    if (file === null || !taken.has(file)) continue;
+    throw new IpgraftError('OUTPUT_IS_INPUT', `${basename(path)} is one of the inputs`, {
+      file: basename(path),
+    });
+  }
+}
+
+/** Two names of one file have one identity; `null` where there is no file. */
+async function identity(path: string): Promise<string | null> {
+  try {
+    const { dev, ino } = await stat(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    return null;
   }
 }
 
@@ -125,6 +161,8 @@ export function asOutputError(error: unknown, path: string): unknown {
     EROFS: 'the file system is read-only',
     ENOTDIR: 'its folder is a file',
     EISDIR: 'it is a folder',
+    EEXIST: 'its folder is a file',
+    ENAMETOOLONG: 'its name is too long',
     EIO: 'the device failed',
   };
   if (error instanceof IpgraftError || code === undefined || !(code in why)) return error;

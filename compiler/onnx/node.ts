@@ -1,4 +1,4 @@
-import { content, type Field, fields, text } from '../wire/fields.js';
+import { content, type Field, fields, read, text } from '../wire/fields.js';
 import { Rope } from '../wire/rope.js';
 import { splice, textRecord } from '../wire/splice.js';
 import { type AttributeProto, onnx } from './proto.js';
@@ -77,7 +77,7 @@ export class Node {
     for (const field of this.fieldsOf(NODE.attribute)) {
       const bytes = this.record.slice(field.payload, field.end).bytes;
       if (bytes === undefined) continue;
-      const attribute = onnx.AttributeProto.decode(bytes);
+      const attribute = read(field, 'an attribute', () => onnx.AttributeProto.decode(bytes));
       if (attribute.name === name) return attribute;
     }
     return undefined;

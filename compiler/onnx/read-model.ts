@@ -40,7 +40,12 @@ async function refuseOtherFiles(source: ByteSource): Promise<void> {
   }
   if (bytes.every(isTextByte)) throw notOnnx(source, `text (“${head.slice(0, 24).trim()}…”)`);
   if (head.startsWith('PK\x03\x04')) throw notOnnx(source, 'a zip archive');
-  if (head.slice(8, 9) === '{') throw notOnnx(source, 'a safetensors file');
+  if (head[8] === '{' && headerLength(bytes) <= source.size) throw notOnnx(source, 'a safetensors file');
+}
+
+/** What the first eight bytes of a safetensors file say: the length of its header. */
+function headerLength(bytes: Uint8Array): number {
+  return Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
 }
 
 /** No ONNX file goes 64 bytes without a control character: its first tags are some. */

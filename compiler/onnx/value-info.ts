@@ -89,13 +89,13 @@ function readDimension(message: Rope): Dimension {
 }
 
 function withValue(message: Rope, dimension: Dimension): Rope {
-  const changed =
+  const isValue = ({ number }: Field) => number === DIMENSION.value || number === DIMENSION.parameter;
+  const value =
     dimension === null
       ? Rope.EMPTY
       : typeof dimension === 'number'
         ? integerRecord(DIMENSION.value, dimension)
         : textRecord(DIMENSION.parameter, dimension);
-  return splice(message, (field) =>
-    field.number === DIMENSION.value || field.number === DIMENSION.parameter ? changed : undefined,
-  );
+  if (!fields(message).some(isValue)) return Rope.join([value, message]);
+  return splice(message, (field) => (isValue(field) ? value : undefined));
 }

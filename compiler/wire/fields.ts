@@ -82,20 +82,27 @@ export function content(message: Rope, field: Field): Uint8Array {
 /** A field's content as a signed number, exact up to 2^53. */
 export function integer(message: Rope, field: Field): number {
   if (field.wireType !== WIRE.VARINT) throw malformed(field.start, 'a varint', `wire type ${field.wireType}`);
-  return Number(Reader.create(content(message, field)).int64());
+  return read(field, 'a varint', () => Number(Reader.create(content(message, field)).int64()));
 }
 
 /** Repeated integers, packed or one by one, as both are legal. */
 export function integers(message: Rope, field: Field): number[] {
   if (field.wireType === WIRE.VARINT) return [integer(message, field)];
-  const reader = Reader.create(content(message, field));
-  const values: number[] = [];
-  try {
+  return read(field, 'packed varints', () => {
+    const reader = Reader.create(content(message, field));
+    const values: number[] = [];
     while (reader.pos < reader.len) values.push(Number(reader.int64()));
+    return values;
+  });
+}
+
+/** Reads what a field should hold, and says so in our words when it does not. @throws IpgraftError `WIRE_MALFORMED` */
+export function read<T>(field: Field, sought: string, reading: () => T): T {
+  try {
+    return reading();
   } catch (error) {
-    throw malformed(field.start, 'packed varints', String(error));
+    throw error instanceof IpgraftError ? error : malformed(field.start, sought, (error as Error).message);
   }
-  return values;
 }
 
 function truncated(start: number, length: number, size: number): IpgraftError {

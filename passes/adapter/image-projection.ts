@@ -51,7 +51,8 @@ export function detectProjection(
 function base(shapes: Shapes, c: number): ImageProjection {
   const [rows, embeddingWidth] = shapes.matrix('proj.weight');
   const tokens = rows / c;
-  if (!Number.isInteger(tokens)) throw shapes.wrong('proj.weight', `rows that are a multiple of ${c}`);
+  if (!Number.isInteger(tokens) || tokens < 1)
+    throw shapes.wrong('proj.weight', `rows that are a multiple of ${c}`);
   shapes.expect('proj.bias', [rows]);
   shapes.norm('norm', c);
   return { family: 'base', tokens, embeddingWidth, reads: 'pooled', heads: 0, tensors: shapes.tensors };

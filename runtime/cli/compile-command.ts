@@ -1,13 +1,13 @@
 import { Command, Option } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
-import { writeFiles } from '../../compiler/io/write-files.js';
+import { type OutputFile, writeFiles } from '../../compiler/io/write-files.js';
 import { Rope } from '../../compiler/wire/rope.js';
 import type { TokenSource } from '../../passes/index.js';
 import { compile } from '../compile.js';
 import { type OpenedAdapter, openAdapter, openModel } from '../open.js';
-import { writeProjection } from '../project-image.js';
+import { projectionModel } from '../project-image.js';
 import { reportOf } from '../report.js';
-import { planOutput, type WeightsMode, writePatched } from '../write-patched.js';
+import { inputFiles, planOutput, type WeightsMode } from '../write-patched.js';
 import { printReport } from './print-report.js';
 import { withProgress } from './progress.js';
 import type { Terminal } from './terminal.js';
@@ -88,23 +88,13 @@ async function compileFile(base: string, flags: CompileFlags, terminal: Terminal
       ...(flags.dropImageTokens !== undefined && { dropImageTokens: Number(flags.dropImageTokens) }),
     });
     const plan = flags.output === undefined ? null : await planOutput(patched, flags.output, flags.weights);
-    if (!flags.dryRun) {
-      await withProgress('writing', (onProgress) =>
-        writePatched(patched, flags.output!, {
-          ...writing(flags, terminal),
-          weights: flags.weights,
-          onProgress,
-        }),
-      );
-      if (flags.projection !== undefined)
-        await writeProjection(adapters[0]!, flags.projection, writing(flags, terminal));
-    }
     const report = reportOf(patched, plan?.written ?? null);
     const json = JSON.stringify(report, null, 2);
-    if (flags.report !== undefined && !flags.dryRun) {
-      await writeFiles(
-        [{ path: flags.report, content: Rope.of(new TextEncoder().encode(`${json}\n`)) }],
-        writing(flags, terminal),
+    if (!flags.dryRun) {
+      const files = [...(await sideFiles(flags, adapters, json)), ...plan!.files];
+      const { signal } = terminal;
+      await withProgress('writing', (onProgress) =>
+        writeFiles(files, { force: flags.force === true, inputs: inputFiles(patched), signal, onProgress }),
       );
     }
     if (flags.json) terminal.print(json);
@@ -114,8 +104,20 @@ async function compileFile(base: string, flags: CompileFlags, terminal: Terminal
   }
 }
 
-function writing(flags: CompileFlags, terminal: Terminal) {
-  return { force: flags.force === true, signal: terminal.signal };
+/** What is written beside the model, when it is asked for: all files come together or not at all. */
+async function sideFiles(
+  flags: CompileFlags,
+  adapters: readonly OpenedAdapter[],
+  report: string,
+): Promise<OutputFile[]> {
+  const files: OutputFile[] = [];
+  if (flags.projection !== undefined) {
+    files.push({ path: flags.projection, content: await projectionModel(adapters[0]!) });
+  }
+  if (flags.report !== undefined) {
+    files.push({ path: flags.report, content: Rope.of(new TextEncoder().encode(`${report}\n`)) });
+  }
+  return files;
 }
 
 function checkFlags(flags: CompileFlags): void {
@@ -125,6 +127,8 @@ function checkFlags(flags: CompileFlags): void {
     throw refuse('--init-from-text needs --num-tokens N');
   if (!flags.initFromText && flags.numTokens !== undefined)
     throw refuse('--num-tokens goes with --init-from-text');
+  if (flags.dropImageTokens !== undefined && flags.scale !== 'input')
+    throw refuse('--drop-image-tokens takes no --scale');
   if (flags.projection !== undefined && flags.adapter?.length !== 1)
     throw refuse('--projection needs one adapter');
 }

@@ -23,7 +23,11 @@ export function projectCommand({ print, signal }: Terminal): Command {
     .action(async (file: string, { output, force, json }: ProjectFlags) => {
       const adapter = await openAdapter(file);
       try {
-        const { bytes } = await writeProjection(adapter, output, { force: force === true, signal });
+        const { bytes } = await writeProjection(adapter, output, {
+          force: force === true,
+          signal,
+          inputs: [adapter.path!],
+        });
         const { family } = adapter.projection;
         if (json)
           print(JSON.stringify({ file: basename(output), bytes, family, tokens: adapter.tokens }, null, 2));

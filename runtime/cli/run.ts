@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { IpgraftError } from '../../compiler/errors.js';
+import { EXIT_CODES, IpgraftError } from '../../compiler/errors.js';
 import { visible } from '../../compiler/printable.js';
 import { VERSION } from '../version.js';
 import { compileCommand } from './compile-command.js';
@@ -24,6 +24,8 @@ export async function run(args: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    // Without a verb commander has shown the help already.
+    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT_CODES.OPTION!;
     if (interrupt.signal.aborted) {
       process.stderr.write('interrupted: nothing was written\n');
       return INTERRUPTED;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { bufferSource } from '../../compiler/io/byte-source.js';
-import { bytesOf } from '../../compiler/io/write-files.js';
+import { bytesOf } from '../../compiler/wire/segment-bytes.js';
 import { onnx } from '../../compiler/onnx/proto.js';
 import { type Model, readModel } from '../../compiler/onnx/read-model.js';
 import { ENTRY, GRAPH, MODEL } from '../../compiler/onnx/schema.js';
@@ -38,24 +38,23 @@ function valueInfo(name: string): fc.Arbitrary<Uint8Array> {
 
 function initializer(name: string): fc.Arbitrary<Uint8Array> {
   return orUnknown(
-    fc
-      .tuple(fc.constantFrom(0, 4, 100, LARGE - 1, LARGE, LARGE + 5), fc.nat(255))
-      .map(([length, fill]) =>
-        onnx.TensorProto.encode({
-          name,
-          dims: [length],
-          dataType: 2,
-          rawData: new Uint8Array(length).fill(fill),
-        }).finish(),
-      ),
+    fc.tuple(fc.constantFrom(0, 4, 100, LARGE - 1, LARGE, LARGE + 5), fc.nat(255)).map(([length, fill]) =>
+      onnx.TensorProto.encode({
+        name,
+        dims: [length],
+        dataType: 2,
+        rawData: new Uint8Array(length).fill(fill),
+      }).finish(),
+    ),
   );
 }
 
 /** The n-th node reads any of the values before it, or nothing. */
 function node(n: number, before: readonly string[]): fc.Arbitrary<Uint8Array> {
   return orUnknown(
-    fc.record({ input: fc.array(fc.constantFrom('', ...before), { maxLength: 3 }), second: fc.boolean() }).map(
-      ({ input, second }) =>
+    fc
+      .record({ input: fc.array(fc.constantFrom('', ...before), { maxLength: 3 }), second: fc.boolean() })
+      .map(({ input, second }) =>
         onnx.NodeProto.encode({
           opType: 'Op',
           name: `/node_${n}`,
@@ -64,13 +63,17 @@ function node(n: number, before: readonly string[]): fc.Arbitrary<Uint8Array> {
           attribute: [{ name: 'axis', type: onnx.AttributeProto.AttributeType.INT, i: n }],
           docString: `node ${n}`,
         }).finish(),
-    ),
+      ),
   );
 }
 
 /** The bytes of a small legal model: records of all kinds in any order (nodes among themselves in theirs), some unknown. */
 export const modelBytes: fc.Arbitrary<Uint8Array> = fc
-  .record({ nodes: fc.integer({ min: 1, max: 6 }), tensors: fc.nat(3), inputs: fc.integer({ min: 1, max: 3 }) })
+  .record({
+    nodes: fc.integer({ min: 1, max: 6 }),
+    tensors: fc.nat(3),
+    inputs: fc.integer({ min: 1, max: 3 }),
+  })
   .chain(({ nodes, tensors, inputs }) => {
     const tensorNames = Array.from({ length: tensors }, (_, i) => `tensor_${i}`);
     const inputNames = Array.from({ length: inputs }, (_, i) => `input_${i}`);
@@ -98,7 +101,10 @@ export const modelBytes: fc.Arbitrary<Uint8Array> = fc
       of(GRAPH.output, output),
       strangers.map((bytes) => Rope.of(bytes)),
     ];
-    const graph = record(MODEL.graph, Rope.join([textRecord(GRAPH.name, 'main'), ...shuffled(queues, order)]));
+    const graph = record(
+      MODEL.graph,
+      Rope.join([textRecord(GRAPH.name, 'main'), ...shuffled(queues, order)]),
+    );
     const opset = record(MODEL.opsetImport, integerRecord(2, 17));
     const entries = metadata.map((key) =>
       record(MODEL.metadata, Rope.join([textRecord(ENTRY.key, key), textRecord(ENTRY.value, `the ${key}`)])),

@@ -10,7 +10,7 @@ function bitsOf(value: number, type: 'float16' | 'bfloat16'): number {
   return bytes[0]! | (bytes[1]! << 8);
 }
 
-function valueOf(bits: number, type: 'float16' | 'bfloat16'): number {
+function numberOf(bits: number, type: 'float16' | 'bfloat16'): number {
   return decodeFloats(Uint8Array.of(bits & 0xff, bits >>> 8), type)[0]!;
 }
 
@@ -29,7 +29,7 @@ describe('float16', () => {
   ] as const) {
     it(`${Object.is(value, -0) ? '-0' : value} is 0x${bits.toString(16)}, both ways`, () => {
       assert.equal(bitsOf(value, 'float16'), bits);
-      assert.ok(Object.is(valueOf(bits, 'float16'), value));
+      assert.ok(Object.is(numberOf(bits, 'float16'), value));
     });
   }
 
@@ -50,7 +50,9 @@ describe('float16', () => {
   }
 
   it('every number of the type survives a round trip', () => {
-    const all = Uint16Array.from({ length: 65536 }, (_, bits) => bits).filter((bits) => (bits & 0x7fff) <= 0x7c00);
+    const all = Uint16Array.from({ length: 65536 }, (_, bits) => bits).filter(
+      (bits) => (bits & 0x7fff) <= 0x7c00,
+    );
     const bytes = new Uint8Array(all.buffer);
     assert.deepEqual(encodeFloats(decodeFloats(bytes, 'float16'), 'float16'), bytes);
   });
@@ -70,7 +72,7 @@ describe('bfloat16', () => {
   ] as const) {
     it(`${Object.is(value, -0) ? '-0' : value} is 0x${bits.toString(16)}, both ways`, () => {
       assert.equal(bitsOf(value, 'bfloat16'), bits);
-      assert.ok(Object.is(valueOf(bits, 'bfloat16'), value));
+      assert.ok(Object.is(numberOf(bits, 'bfloat16'), value));
     });
   }
 
@@ -88,7 +90,9 @@ describe('bfloat16', () => {
   }
 
   it('every number of the type survives a round trip', () => {
-    const all = Uint16Array.from({ length: 65536 }, (_, bits) => bits).filter((bits) => (bits & 0x7fff) <= 0x7f80);
+    const all = Uint16Array.from({ length: 65536 }, (_, bits) => bits).filter(
+      (bits) => (bits & 0x7fff) <= 0x7f80,
+    );
     const bytes = new Uint8Array(all.buffer);
     assert.deepEqual(encodeFloats(decodeFloats(bytes, 'bfloat16'), 'bfloat16'), bytes);
   });
@@ -115,7 +119,10 @@ describe('number formats', () => {
     it(`${type} keeps order and sign`, () => {
       fc.assert(
         fc.property(fc.float({ noNaN: true }), fc.float({ noNaN: true }), (a, b) => {
-          const [x, y] = decodeFloats(encodeFloats(Float32Array.of(Math.min(a, b), Math.max(a, b)), type), type);
+          const [x, y] = decodeFloats(
+            encodeFloats(Float32Array.of(Math.min(a, b), Math.max(a, b)), type),
+            type,
+          );
           assert.ok(x! <= y!);
         }),
       );
@@ -156,7 +163,15 @@ describe('number formats', () => {
     });
   }
 
-  for (const dtype of ['F64', 'I64', 'I32', 'I16', 'I8', 'U8', 'BOOL'] as const satisfies readonly CheckpointDtype[]) {
+  for (const dtype of [
+    'F64',
+    'I64',
+    'I32',
+    'I16',
+    'I8',
+    'U8',
+    'BOOL',
+  ] as const satisfies readonly CheckpointDtype[]) {
     it(`${dtype} is refused as a weight`, () => {
       assert.throws(() => floatTypeOf(dtype, 'w'), refusal('ADAPTER_TENSOR_UNSUPPORTED'));
     });

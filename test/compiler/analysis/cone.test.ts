@@ -8,7 +8,12 @@ import { open } from '../generated-models.js';
 type NodeProto = NonNullable<NonNullable<Parameters<typeof onnx.GraphProto.encode>[0]['node']>[number]>;
 const INT = onnx.AttributeProto.AttributeType.INT;
 
-function node(opType: string, input: readonly string[], output: string, attributes: Record<string, number> = {}): NodeProto {
+function node(
+  opType: string,
+  input: readonly string[],
+  output: string,
+  attributes: Record<string, number> = {},
+): NodeProto {
   const attribute = Object.entries(attributes).map(([name, i]) => ({ name, type: INT, i }));
   return { opType, input: [...input], output: [output], attribute };
 }
@@ -17,7 +22,10 @@ function int64(name: string, ...values: readonly number[]) {
   return { name, dataType: 7, dims: [values.length], int64Data: [...values] };
 }
 
-async function graphOf(nodes: readonly NodeProto[], constants: readonly ReturnType<typeof int64>[] = []): Promise<Graph> {
+async function graphOf(
+  nodes: readonly NodeProto[],
+  constants: readonly ReturnType<typeof int64>[] = [],
+): Promise<Graph> {
   const weights = ['to_k', 'to_v', 'to_out', 'bias'].map((name) => ({ name, dataType: 1, dims: [2, 2] }));
   const inputs = ['text', 'query', 'unknown', 'overridable'].map((name) => ({ name }));
   const bytes = onnx.ModelProto.encode({

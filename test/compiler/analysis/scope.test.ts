@@ -31,7 +31,12 @@ async function scope({ name = '', output = 'val_1', input = ['x'], metadata = {}
   const entries = Object.entries(metadata).map(([key, value]) =>
     record(NODE.metadata, Rope.join([textRecord(ENTRY.key, key), textRecord(ENTRY.value, value)])),
   );
-  const node = onnx.NodeProto.encode({ opType: 'MatMul', name, input: [...input], output: [output] }).finish();
+  const node = onnx.NodeProto.encode({
+    opType: 'MatMul',
+    name,
+    input: [...input],
+    output: [output],
+  }).finish();
   return scopeOf(graph, new Node(Rope.join([Rope.of(node), ...entries]), 0));
 }
 

@@ -31,7 +31,11 @@ function cook(graph: Graph, [kind, first, second, third]: Recipe, n: number): Ed
   if (kind === 1) {
     const origin = pick(graph.nodes, first);
     const outputs = origin.outputs.map((_, i) => `clone_${n}_${i}`);
-    return { kind: 'insert-node', node: { cloneOf: origin.id, name: `/clone_${n}`, inputs, outputs }, before };
+    return {
+      kind: 'insert-node',
+      node: { cloneOf: origin.id, name: `/clone_${n}`, inputs, outputs },
+      before,
+    };
   }
   if (kind === 2) {
     const readers = graph.nodes.filter((node) => node.inputs.length > 0);
@@ -44,7 +48,10 @@ function cook(graph: Graph, [kind, first, second, third]: Recipe, n: number): Ed
   if (kind === 4) {
     const sized = [...graph.inputs.values()].filter((input) => input.shape?.some((each) => each !== null));
     if (first % 2 === 0 || sized.length === 0)
-      return { kind: 'insert-input', input: { name: `input_new_${n}`, dataType: 'float', shape: ['batch', 4] } };
+      return {
+        kind: 'insert-input',
+        input: { name: `input_new_${n}`, dataType: 'float', shape: ['batch', 4] },
+      };
     const { name, shape } = pick(sized, second);
     const axis = third % shape!.length;
     return { kind: 'set-input-dimension', input: name, axis, from: shape![axis]!, to: first };

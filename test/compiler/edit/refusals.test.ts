@@ -45,7 +45,11 @@ describe('apply', () => {
       { kind: 'insert-node', node: { cloneOf: 'none', name: '', inputs: [], outputs: ['c'] }, before: null },
       'EDIT_PRECONDITION',
     ],
-    ['a rewiring at no node', { kind: 'rewire', node: 'none', input: 0, from: 'y', to: 'x' }, 'EDIT_PRECONDITION'],
+    [
+      'a rewiring at no node',
+      { kind: 'rewire', node: 'none', input: 0, from: 'y', to: 'x' },
+      'EDIT_PRECONDITION',
+    ],
     [
       'a rewiring of what another value feeds',
       { kind: 'rewire', node: 'z', input: 0, from: 'x', to: 'w' },
@@ -56,7 +60,11 @@ describe('apply', () => {
       { kind: 'rewire', node: 'z', input: 2, from: 'y', to: 'w' },
       'EDIT_PRECONDITION',
     ],
-    ['an initializer that exists', { kind: 'insert-initializer', tensor: integerTensor('w', 1) }, 'EDIT_NAME_TAKEN'],
+    [
+      'an initializer that exists',
+      { kind: 'insert-initializer', tensor: integerTensor('w', 1) },
+      'EDIT_NAME_TAKEN',
+    ],
     ['an input that exists', { kind: 'insert-input', input: { ...input, name: 'x' } }, 'EDIT_NAME_TAKEN'],
     [
       'the size of an input that is not there',
@@ -91,7 +99,13 @@ describe('apply', () => {
       node: { opType: 'Neg', name: value, inputs: ['x'], outputs: [value] },
       before,
     });
-    const edits = [insert('a', 'z'), insert('b', null), insert('c', 'a'), insert('d', 'z'), insert('e', null)];
+    const edits = [
+      insert('a', 'z'),
+      insert('b', null),
+      insert('c', 'a'),
+      insert('d', 'z'),
+      insert('e', null),
+    ];
     const order = apply(await graph(), edits).nodes.map(({ id }) => id);
     assert.deepEqual(order, ['b', 'e', 'y', 'c', 'a', 'd', 'z']);
   });

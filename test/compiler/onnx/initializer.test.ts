@@ -38,12 +38,10 @@ describe('Initializer', () => {
         const named = tensor.withExternalData(place);
         assert.deepEqual(named.external, place);
         assert.equal(named.raw, null);
-        assert.deepEqual([named.name, named.dims, named.dataType, named.place], [
-          tensor.name,
-          tensor.dims,
-          tensor.dataType,
-          5,
-        ]);
+        assert.deepEqual(
+          [named.name, named.dims, named.dataType, named.place],
+          [tensor.name, tensor.dims, tensor.dataType, 5],
+        );
       }),
     );
   });
@@ -58,7 +56,11 @@ describe('Initializer', () => {
   });
 
   for (const [title, proto, sought] of [
-    ['int64 raw data', { dataType: 7, rawData: new Uint8Array(new BigInt64Array([1n, -2n]).buffer) }, [1, -2]],
+    [
+      'int64 raw data',
+      { dataType: 7, rawData: new Uint8Array(new BigInt64Array([1n, -2n]).buffer) },
+      [1, -2],
+    ],
     ['int32 raw data', { dataType: 6, rawData: new Uint8Array(new Int32Array([3, -4]).buffer) }, [3, -4]],
     ['int64_data', { dataType: 7, int64Data: [5, -6] }, [5, -6]],
     ['int32_data', { dataType: 6, int32Data: [7, -8] }, [7, -8]],
@@ -71,14 +73,25 @@ describe('Initializer', () => {
     ],
   ] as const) {
     it(`integers of ${title}: ${JSON.stringify(sought)}`, () => {
-      const { int64Data, int32Data, ...rest } = proto as typeof proto & { int64Data?: number[]; int32Data?: number[] };
-      const lists = { ...(int64Data && { int64Data: [...int64Data] }), ...(int32Data && { int32Data: [...int32Data] }) };
+      const { int64Data, int32Data, ...rest } = proto as typeof proto & {
+        int64Data?: number[];
+        int32Data?: number[];
+      };
+      const lists = {
+        ...(int64Data && { int64Data: [...int64Data] }),
+        ...(int32Data && { int32Data: [...int32Data] }),
+      };
       assert.deepEqual(tensor({ ...rest, ...lists } as Parameters<typeof tensor>[0]).integers(), sought);
     });
   }
 
   for (const [title, entries, location, sought] of [
-    ['all of it', { location: 'x', offset: '4096', length: '16' }, 1, { location: 'x', offset: 4096, length: 16 }],
+    [
+      'all of it',
+      { location: 'x', offset: '4096', length: '16' },
+      1,
+      { location: 'x', offset: 4096, length: 16 },
+    ],
     ['only a location', { location: 'x' }, 1, { location: 'x', offset: 0, length: null }],
     ['a checksum besides', { location: 'x', checksum: 'abc' }, 1, { location: 'x', offset: 0, length: null }],
     ['nothing but the flag', {}, 1, { location: '', offset: 0, length: null }],

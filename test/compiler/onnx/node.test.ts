@@ -6,6 +6,7 @@ import { ATTRIBUTE, ENTRY, NODE } from '../../../compiler/onnx/schema.js';
 import { fields } from '../../../compiler/wire/fields.js';
 import { Rope } from '../../../compiler/wire/rope.js';
 import { integerRecord, record, textRecord } from '../../../compiler/wire/splice.js';
+import { refusal } from '../../refusal.js';
 import { unknownRecord } from '../generated-models.js';
 
 const name = fc.string({ unit: 'grapheme', maxLength: 12 });
@@ -26,7 +27,10 @@ const metadata = fc
 /** Records of a node in any order, unknown ones among them. */
 const records = fc
   .tuple(
-    fc.array(name.map((value) => textRecord(NODE.input, value)), { minLength: 1, maxLength: 4 }),
+    fc.array(
+      name.map((value) => textRecord(NODE.input, value)),
+      { minLength: 1, maxLength: 4 },
+    ),
     fc.array(
       fc.oneof(
         name.map((value) => textRecord(NODE.output, value)),
@@ -85,7 +89,7 @@ describe('Node.withInput', () => {
 
   it('of an input that the node does not have changes nothing', () => {
     const node = new Node(Rope.of(onnx.NodeProto.encode({ input: ['a'], output: ['b'] }).finish()), 0);
-    assert.deepEqual(Buffer.from(node.withInput(3, "x").record.bytes!), Buffer.from(node.record.bytes!));
+    assert.deepEqual(Buffer.from(node.withInput(3, 'x').record.bytes!), Buffer.from(node.record.bytes!));
   });
 });
 
@@ -119,7 +123,10 @@ describe('Node.clone', () => {
       Rope.join([
         textRecord(NODE.opType, 'Softmax'),
         textRecord(NODE.docString, 'traced at line 12'),
-        record(NODE.metadata, Rope.join([textRecord(ENTRY.key, 'namespace'), textRecord(ENTRY.value, 'a/b')])),
+        record(
+          NODE.metadata,
+          Rope.join([textRecord(ENTRY.key, 'namespace'), textRecord(ENTRY.value, 'a/b')]),
+        ),
       ]),
       0,
     );
@@ -159,6 +166,16 @@ describe('Node', () => {
   it('keeps the places of inputs that are not given', () => {
     assert.deepEqual(node.inputs, ['q', '', 'v']);
   });
+
+  for (const [title, bytes] of [
+    ['is cut off', [0x0a, 0x05, 0x61]],
+    ['has a varint without an end', new Array(12).fill(0xff)],
+  ] as const) {
+    it(`refuses an attribute that ${title}`, () => {
+      const damaged = new Node(record(NODE.attribute, Uint8Array.from(bytes)), 0);
+      assert.throws(() => damaged.attribute('axis'), refusal('WIRE_MALFORMED', 'WIRE_TRUNCATED'));
+    });
+  }
 
   it('tells its attributes, its domain and its metadata', () => {
     assert.deepEqual(

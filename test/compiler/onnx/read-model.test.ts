@@ -34,12 +34,21 @@ describe('readModel', () => {
     });
     assert.equal(graph.irVersion, 8);
     assert.equal(graph.opset, 18);
-    assert.deepEqual([...graph.opsetImports], [['', 18], ['com.microsoft', 1]]);
+    assert.deepEqual(
+      [...graph.opsetImports],
+      [
+        ['', 18],
+        ['com.microsoft', 1],
+      ],
+    );
     assert.deepEqual([...graph.metadata], [['author', 'me']]);
   });
 
   it('takes ai.onnx for the name of the main domain', async () => {
-    assert.equal((await read({ ...good, opsetImport: [{ domain: 'ai.onnx', version: 21 }] })).graph.opset, 21);
+    assert.equal(
+      (await read({ ...good, opsetImport: [{ domain: 'ai.onnx', version: 21 }] })).graph.opset,
+      21,
+    );
   });
 
   for (const [title, message, code] of [
@@ -72,7 +81,10 @@ describe('readModel', () => {
     const first = onnx.NodeProto.encode({ input: ['x'], output: ['y'], name }).finish();
     const graph = Rope.join([
       record(GRAPH.node, first),
-      record(GRAPH.initializer, onnx.TensorProto.encode({ name: 'w', rawData: new Uint8Array(3e6) }).finish()),
+      record(
+        GRAPH.initializer,
+        onnx.TensorProto.encode({ name: 'w', rawData: new Uint8Array(3e6) }).finish(),
+      ),
     ]);
     const file = Rope.join([
       integerRecord(MODEL.irVersion, 8),

@@ -57,7 +57,10 @@ describe('ValueInfo', () => {
   }
 
   it('withDimension keeps denotations, unknown fields and the place', () => {
-    const dim = [{ dimParam: 'b', denotation: 'DATA_BATCH' }, { dimParam: 'l', denotation: 'TOKENS' }];
+    const dim = [
+      { dimParam: 'b', denotation: 'DATA_BATCH' },
+      { dimParam: 'l', denotation: 'TOKENS' },
+    ];
     const known = valueInfo({ tensorType: { elemType: 1, shape: { dim } }, denotation: 'TENSOR' });
     const value = new ValueInfo(Rope.join([known.record, record(2000, Uint8Array.of(1, 2))]), 3);
     const changed = value.withDimension(1, 9);

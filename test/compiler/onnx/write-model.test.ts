@@ -35,7 +35,9 @@ describe('writeModel', () => {
       fc.asyncProperty(modelBytes, async (bytes) => {
         const model = await open(bytes);
         const { segments } = writeModel(model, model.graph);
-        assert.ok(segments.every((segment) => segment.kind !== 'produced' && segment.source === model.source));
+        assert.ok(
+          segments.every((segment) => segment.kind !== 'produced' && segment.source === model.source),
+        );
       }),
     );
   });

@@ -27,7 +27,29 @@ const INTEGERS = [0, 1, 127, 128, 300, 2 ** 31, 2 ** 32, Number.MAX_SAFE_INTEGER
 
 describe('fields', () => {
   it('lists the records of every wire type with their places', () => {
-    const message = rope(0x08, 0x96, 0x01, 0x12, 0x02, 0x61, 0x62, 0x1d, 1, 2, 3, 4, 0x21, 1, 2, 3, 4, 5, 6, 7, 8);
+    const message = rope(
+      0x08,
+      0x96,
+      0x01,
+      0x12,
+      0x02,
+      0x61,
+      0x62,
+      0x1d,
+      1,
+      2,
+      3,
+      4,
+      0x21,
+      1,
+      2,
+      3,
+      4,
+      5,
+      6,
+      7,
+      8,
+    );
     assert.deepEqual(fields(message), [
       { number: 1, wireType: WIRE.VARINT, start: 0, payload: 1, end: 3 },
       { number: 2, wireType: WIRE.BYTES, start: 3, payload: 5, end: 7 },
@@ -45,7 +67,10 @@ describe('fields', () => {
     fc.assert(
       fc.property(fc.array(record), fc.boolean(), (records, asOne) => {
         const parts = records.map(([number, bytes]) =>
-          new Writer().uint32((number << 3) | WIRE.BYTES).bytes(bytes).finish(),
+          new Writer()
+            .uint32((number << 3) | WIRE.BYTES)
+            .bytes(bytes)
+            .finish(),
         );
         const message = asOne ? Rope.of(Buffer.concat(parts)) : Rope.join(parts.map((part) => Rope.of(part)));
         const found = fields(message);
@@ -147,7 +172,10 @@ describe('text and content', () => {
   it('reads UTF-8 across pieces', () => {
     const bytes = new TextEncoder().encode('\x0a\x08naïve–');
     const message = Rope.join([Rope.of(bytes.subarray(0, 5)), Rope.of(bytes.subarray(5))]);
-    assert.equal(text(message, { number: 1, wireType: 2, start: 0, payload: 2, end: bytes.length }), 'naïve–');
+    assert.equal(
+      text(message, { number: 1, wireType: 2, start: 0, payload: 2, end: bytes.length }),
+      'naïve–',
+    );
   });
 
   it('refuses content that is still in the file', () => {

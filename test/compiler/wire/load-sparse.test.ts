@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { type ByteSource, bufferSource, checkRange } from '../../../compiler/io/byte-source.js';
-import { bytesOf } from '../../../compiler/io/write-files.js';
+import { bytesOf } from '../../../compiler/wire/segment-bytes.js';
 import { ATTRIBUTE, GRAPH, MODEL, modelMessage, NODE, TENSOR } from '../../../compiler/onnx/schema.js';
 import { LARGE, loadSparse, type MessageType } from '../../../compiler/wire/load-sparse.js';
 import { Rope } from '../../../compiler/wire/rope.js';
@@ -116,7 +116,10 @@ describe('loadSparse', () => {
   it('keeps every byte of any message', async () => {
     const type: MessageType = { 1: { 1: { 2: 'loaded' }, 3: {} }, 2: 'loaded' };
     const leaf = fc
-      .tuple(fc.integer({ min: 1, max: 4 }), fc.constantFrom(0, 1, 100, LARGE - 1, LARGE, LARGE + 1, 3 * LARGE))
+      .tuple(
+        fc.integer({ min: 1, max: 4 }),
+        fc.constantFrom(0, 1, 100, LARGE - 1, LARGE, LARGE + 1, 3 * LARGE),
+      )
       .map(([number, length]) => record(number, new Uint8Array(length).fill(number)));
     const branch = (inner: fc.Arbitrary<Rope>) =>
       fc
@@ -127,7 +130,9 @@ describe('loadSparse', () => {
       fc.asyncProperty(message, async (original) => {
         const bytes = await bytesIn(original);
         // Not everything is a message of the type: then the refusal is ours.
-        const loaded = await loadSparse(bufferSource(bytes), type).catch(refusal('WIRE_MALFORMED', 'WIRE_TRUNCATED'));
+        const loaded = await loadSparse(bufferSource(bytes), type).catch(
+          refusal('WIRE_MALFORMED', 'WIRE_TRUNCATED'),
+        );
         if (loaded instanceof Rope) assert.ok((await bytesIn(loaded)).equals(bytes));
       }),
       { numRuns: 60 },

@@ -104,18 +104,28 @@ describe('sameBytes', () => {
 
   it('sees one changed byte', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 1, maxLength: 40 }), fc.nat(), fc.array(fc.nat()), (bytes, at, cuts) => {
-        const changed = bytes.slice();
-        changed[at % bytes.length]! ^= 1;
-        assert.ok(!sameBytes(Rope.of(bytes), joined(cutAt(changed, cuts))));
-      }),
+      fc.property(
+        fc.uint8Array({ minLength: 1, maxLength: 40 }),
+        fc.nat(),
+        fc.array(fc.nat()),
+        (bytes, at, cuts) => {
+          const changed = bytes.slice();
+          changed[at % bytes.length]! ^= 1;
+          assert.ok(!sameBytes(Rope.of(bytes), joined(cutAt(changed, cuts))));
+        },
+      ),
     );
   });
 
   const other = bufferSource(new Uint8Array(1000), 'another file');
   for (const [title, a, b, same] of [
     ['one place of one file is equal', stored(10, 20), stored(10, 20), true],
-    ['two halves of one place are the place', stored(10, 20), Rope.join([stored(10, 5), stored(15, 15)]), true],
+    [
+      'two halves of one place are the place',
+      stored(10, 20),
+      Rope.join([stored(10, 5), stored(15, 15)]),
+      true,
+    ],
     ['two places of one file are not', stored(10, 20), stored(11, 20), false],
     [
       'one place of two files is not',
@@ -124,7 +134,12 @@ describe('sameBytes', () => {
       false,
     ],
     ['another length is not', stored(10, 20), stored(10, 21), false],
-    ['what is in a file and what is in memory are not compared', stored(0, 4), Rope.of(new Uint8Array(4)), false],
+    [
+      'what is in a file and what is in memory are not compared',
+      stored(0, 4),
+      Rope.of(new Uint8Array(4)),
+      false,
+    ],
   ] as const) {
     it(title, () => {
       assert.equal(sameBytes(a, b), same);

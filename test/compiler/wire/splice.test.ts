@@ -28,7 +28,9 @@ describe('record', () => {
   }
 
   it('of 5 GiB costs nothing', () => {
-    const body = new Rope([{ kind: 'stored', length: 5 * 2 ** 30, source: bufferSource(new Uint8Array(0)), offset: 0 }]);
+    const body = new Rope([
+      { kind: 'stored', length: 5 * 2 ** 30, source: bufferSource(new Uint8Array(0)), offset: 0 },
+    ]);
     const [field] = fields(record(9, body));
     assert.equal(field!.end - field!.payload, 5 * 2 ** 30);
   });
@@ -80,7 +82,10 @@ describe('splice', () => {
     fc.assert(
       fc.property(messages, (records) => {
         const spliced = splice(Rope.of(encode(records)), (_, i) => (i % 2 === 0 ? Rope.EMPTY : undefined));
-        assert.deepEqual(Buffer.from(spliced.bytes!), Buffer.from(encode(records.filter((_, i) => i % 2 === 1))));
+        assert.deepEqual(
+          Buffer.from(spliced.bytes!),
+          Buffer.from(encode(records.filter((_, i) => i % 2 === 1))),
+        );
       }),
     );
   });

@@ -1,0 +1,58 @@
+import { Project } from 'ts-morph';
+import type { Pass } from '../compiler/pass.js';
+import { dropImageTokens } from '../passes/drop-image-tokens.js';
+import { workedExample } from './worked-example.js';
+
+/** docs/passes.md: each pass with its summary, what its source says of it, and its picture. */
+export async function passesPage(): Promise<string> {
+  const [split, input, embeds] = await Promise.all([
+    workedExample('split'),
+    workedExample('input'),
+    workedExample('embeds'),
+  ]);
+  const [splitPass, ...rest] = split.steps.map(({ pass }) => pass);
+  const passes = [
+    splitPass!,
+    input.steps[0]!.pass,
+    embeds.steps[0]!.pass,
+    ...rest,
+    dropImageTokens(split.textInput, 4),
+  ];
+  return `# Passes
+
+A compilation is a list of passes ([passes/index.ts](../passes/index.ts)); each reads the graph that the passes before it left, and
+answers with edits. Before them \`locateCrossAttention\` finds the attentions on the base: edits never rename a value, so what it
+found holds in every later graph. One of the first three passes brings the image tokens in (\`--tokens\`), the next four always run; \`drop-image-tokens\` is for
+ControlNets and stands alone with the stamp.
+
+In the pictures grey is the base, green is new, orange is a reading that was moved, and a dotted line ties a node to its clone. They
+show the middle block's cross-attention of a real export (\`sd15-sdpa-dynamo23\`), drawn from the edits themselves by \`npm run docs\`.
+
+${passes.map(section).join('\n\n')}
+`;
+}
+
+function section(pass: Pass): string {
+  return [
+    `## ${pass.name}`,
+    '',
+    `*${pass.summary}.*`,
+    '',
+    docComment(pass.name),
+    '',
+    `![What ${pass.name} does](pictures/${pass.name}.svg)`,
+    '',
+    `Source: [passes/${pass.name}.ts](../passes/${pass.name}.ts)`,
+  ].join('\n');
+}
+
+const project = new Project({ skipAddingFilesFromTsConfig: true });
+
+/** The doc comment of the function that makes the pass: the one that returns a Pass. */
+function docComment(name: string): string {
+  const file = project.addSourceFileAtPath(`passes/${name}.ts`);
+  const factory = file
+    .getFunctions()
+    .find((each) => each.isExported() && each.getReturnTypeNode()?.getText() === 'Pass');
+  return factory?.getJsDocs()[0]?.getDescription().trim() ?? '';
+}

@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+import { apply } from '../compiler/edit/apply.js';
+import type { Edit } from '../compiler/edit/edit.js';
+import { fingerprint } from '../compiler/fingerprint.js';
+import { bufferSource } from '../compiler/io/byte-source.js';
+import type { Graph } from '../compiler/onnx/graph.js';
+import type { Node } from '../compiler/onnx/node.js';
+import { readModel } from '../compiler/onnx/read-model.js';
+import type { Pass } from '../compiler/pass.js';
+import { runPasses } from '../compiler/run-passes.js';
+import { graftOf } from '../passes/graft.js';
+import { dropPasses, graftPasses, locate, type TokenSource } from '../passes/index.js';
+import type { CrossAttention } from '../passes/locate-cross-attention.js';
+import { openAdapter } from '../runtime/open.js';
+import { VERSION } from '../runtime/version.js';
+
+/** One pass with the graphs before and after it. */
+export interface Step {
+  readonly pass: Pass;
+  readonly edits: readonly Edit[];
+  readonly before: Graph;
+  readonly after: Graph;
+}
+
+/** The example that all pictures show: one cross-attention of a real export. */
+export interface WorkedExample {
+  readonly attention: CrossAttention;
+  readonly textInput: string;
+  readonly base: Graph;
+  readonly steps: readonly Step[];
+}
+
+const MODEL = 'fixtures/models/sd15-sdpa-dynamo23.onnx.gz';
+const ADAPTER = 'fixtures/adapters/sd15-base.safetensors';
+
+/** Compiles the middle block's cross-attention, step by step: an adapter, its tokens brought in one of three ways, or the dropping of image tokens. */
+export async function workedExample(task: TokenSource | 'drop'): Promise<WorkedExample> {
+  const model = await readModel(bufferSource(gunzipSync(readFileSync(MODEL)), 'unet.onnx'));
+  const adapter = await openAdapter(ADAPTER);
+  const tokens = task === 'drop' ? 'split' : task;
+  const options = { tokens, scale: 'input', patterns: ['mid_block.**.attn2'] };
+  const located = locate(model.graph, options);
+  const grafts = [graftOf(adapter, located.attentions)];
+  const stamp = {
+    'ipgraft.version': VERSION,
+    'ipgraft.base': fingerprint(model.file),
+    'ipgraft.adapters': JSON.stringify([{ name: adapter.name, tokens: adapter.tokens }]),
+    'ipgraft.options': JSON.stringify({ tokens, scale: 'input' }),
+  };
+  const passes =
+    task === 'drop'
+      ? dropPasses(located, adapter.tokens, stamp)
+      : graftPasses({ graph: model.graph, located, grafts, options, stamp });
+  const { passes: results } = runPasses(model, passes);
+  await adapter.close();
+  let before = model.graph;
+  const steps = passes.map((pass, i): Step => {
+    const { edits } = results[i]!;
+    const step = { pass, edits, before, after: apply(before, edits) };
+    before = step.after;
+    return step;
+  });
+  const attention = located.attentions.find(({ selected }) => selected)!;
+  return { attention, textInput: located.textInput, base: model.graph, steps };
+}
+
+/** The nodes of one cross-attention in the base: to_q, to_k, to_v, what lies between them and to_out, and to_out. */
+export function siteNodes(graph: Graph, { key, value, cone, exit }: CrossAttention): Node[] {
+  const inside = new Set<Node>([key.output, value.output, ...cone].map((id) => graph.producer(id)!));
+  // The query's way from to_q: whatever the cone reads and does not make, up to the multiplication.
+  const pending = cone.flatMap((id) => graph.producer(id)!.inputs);
+  for (let input = pending.pop(); input !== undefined; input = pending.pop()) {
+    const node = graph.producer(input);
+    if (node === undefined || inside.has(node) || !['Transpose', 'Reshape', 'MatMul'].includes(node.opType))
+      continue;
+    inside.add(node);
+    if (node.opType !== 'MatMul') pending.push(node.inputs[0]!);
+  }
+  inside.add(graph.producer(exit.node)!);
+  return [...inside];
+}

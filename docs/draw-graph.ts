@@ -59,11 +59,32 @@ export function draw(viz: Viz, picture: Picture): string {
     edge [fontname="Helvetica", fontsize=10, arrowsize=0.7, penwidth=1.3]
     ${lines.join('\n')}
   }`;
+  return toSvg(viz, dot);
+}
+
+/** A two-column table in the same dress, for what is no graph: all of it new. */
+export function drawTable(viz: Viz, title: string, rows: readonly (readonly [string, string])[]): string {
+  const escape = (value: string) =>
+    value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  const cells = rows.map(
+    ([key, value]) =>
+      `<tr><td align="left" bgcolor="${NEW.fill}">${escape(key)}</td><td align="left">${escape(value)}</td></tr>`,
+  );
+  return toSvg(
+    viz,
+    `digraph {
+    graph [bgcolor="white", pad=0.2]
+    node [shape=plaintext, fontname="Helvetica", fontsize=12]
+    table [label=<<table border="0" cellborder="1" cellspacing="0" cellpadding="5" color="${NEW.line}">
+      <tr><td colspan="2"><b>${escape(title)}</b></td></tr>${cells.join('')}</table>>]
+  }`,
+  );
+}
+
+function toSvg(viz: Viz, dot: string): string {
   const svg = viz.renderString(dot, { format: 'svg' });
-  return `${svg
-    .slice(svg.indexOf('<svg'))
-    .replace(/<!--[\s\S]*?-->\n?/g, '')
-    .trim()}\n`;
+  const plain = svg.slice(svg.indexOf('<svg')).replace(/<!--[\s\S]*?-->\n?/g, '');
+  return `${plain.trim()}\n`;
 }
 
 /** Operator, and the layer that it is, when it is one of to_q, to_k, …. */

@@ -64,11 +64,11 @@ export function draw(viz: Viz, picture: Picture): string {
 
 /** A two-column table in the same dress, for what is no graph: all of it new. */
 export function drawTable(viz: Viz, title: string, rows: readonly (readonly [string, string])[]): string {
-  const escape = (value: string) =>
+  const plain = (value: string) =>
     value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
   const cells = rows.map(
     ([key, value]) =>
-      `<tr><td align="left" bgcolor="${NEW.fill}">${escape(key)}</td><td align="left">${escape(value)}</td></tr>`,
+      `<tr><td align="left" bgcolor="${NEW.fill}">${plain(key)}</td><td align="left">${plain(value)}</td></tr>`,
   );
   return toSvg(
     viz,
@@ -76,15 +76,15 @@ export function drawTable(viz: Viz, title: string, rows: readonly (readonly [str
     graph [bgcolor="white", pad=0.2]
     node [shape=plaintext, fontname="Helvetica", fontsize=12]
     table [label=<<table border="0" cellborder="1" cellspacing="0" cellpadding="5" color="${NEW.line}">
-      <tr><td colspan="2"><b>${escape(title)}</b></td></tr>${cells.join('')}</table>>]
+      <tr><td colspan="2"><b>${plain(title)}</b></td></tr>${cells.join('')}</table>>]
   }`,
   );
 }
 
 function toSvg(viz: Viz, dot: string): string {
   const svg = viz.renderString(dot, { format: 'svg' });
-  const plain = svg.slice(svg.indexOf('<svg')).replace(/<!--[\s\S]*?-->\n?/g, '');
-  return `${plain.trim()}\n`;
+  const bare = svg.slice(svg.indexOf('<svg')).replace(/<!--[\s\S]*?-->\n?/g, '');
+  return `${bare.trim()}\n`;
 }
 
 /** Operator, and the layer that it is, when it is one of to_q, to_k, …. */

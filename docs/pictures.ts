@@ -16,8 +16,7 @@ export async function pictures(): Promise<Map<string, string>> {
     const example = tokens === 'split' ? split : await workedExample(tokens);
     for (const step of example.steps) {
       const name = `${step.pass.name}.svg`;
-      if (!drawn.has(name) && step.pass.name !== 'stamp-metadata')
-        drawn.set(name, drawStep(viz, example, step));
+      if (!drawn.has(name)) drawn.set(name, drawStep(viz, example, step));
     }
   }
   const drop = await workedExample('drop');

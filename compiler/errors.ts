@@ -194,7 +194,7 @@ export const CATALOGUE = {
     hint: 'Check the free space and the permissions of the output folder; nothing was left behind.',
   },
   OUTPUT_TOO_LARGE: {
-    when: 'A file of 2 GiB or more would be written as one protobuf.',
+    when: 'What must stay inside the model file, large constants in nodes for example, has 2 GiB or more.',
     hint: "Use --weights reference, or keep the base's weights as external data.",
   },
   OPTION_INVALID: {

@@ -76,6 +76,15 @@ export async function planOutput(
   const sidecarName = `${parse(target).name}.ip_adapter.data`;
   const placed = placeAll(patched, mode, sidecarName, locations.length > 0);
   const model = writeModel(opened, placed.graph);
+  if (model.length > LARGEST_MESSAGE) {
+    throw new IpgraftError(
+      'OUTPUT_TOO_LARGE',
+      `the model would have ${model.length} bytes, and protobuf allows ${LARGEST_MESSAGE}`,
+      {
+        bytes: model.length,
+      },
+    );
+  }
   const files: OutputFile[] = [];
   if (!besideBase && opened.path !== null) {
     for (const location of locations) {

@@ -195,7 +195,7 @@ export const CATALOGUE = {
   },
   OUTPUT_TOO_LARGE: {
     when: 'What must stay inside the model file, large constants in nodes for example, has 2 GiB or more.',
-    hint: "Use --weights reference, or keep the base's weights as external data.",
+    hint: 'Give a base that keeps its large constants as external data (onnx.save with save_as_external_data and convert_attribute).',
   },
   OPTION_INVALID: {
     when: 'An option or its value is not understood.',

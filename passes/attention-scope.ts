@@ -1,4 +1,4 @@
-import { moduleOfParameter, type Scope, scopeOf } from '../compiler/analysis/scope.js';
+import { moduleOfParameter, modulePath, type Scope, scopeOf } from '../compiler/analysis/scope.js';
 import { IpgraftError } from '../compiler/errors.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import type { Node, ValueName } from '../compiler/onnx/node.js';
@@ -54,8 +54,8 @@ function scopeOfOutput(graph: Graph, start: Node): Scope | undefined {
 
 /** Fused operators keep the value names of what they replace: `/…/attn2/Reshape_7_output_0`. */
 function scopeOfResult(value: ValueName): Scope | undefined {
-  const modules = value.startsWith('/') ? value.split('/').slice(1, -1) : [];
-  return modules.length === 0 ? undefined : { path: modules.join('.'), source: 'value name' };
+  const path = modulePath(value);
+  return path === undefined ? undefined : { path, source: 'value name' };
 }
 
 function parentOf(scope: Scope | undefined, children: readonly string[]): string | undefined {

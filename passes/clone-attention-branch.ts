@@ -6,7 +6,14 @@ import type { Node, ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
 import { broken } from '../compiler/run-passes.js';
 import type { Branch } from './insert-image-kv.js';
-import { adapterSuffix, branchExitOf, imageProjectionOf, nodeScope } from './names.js';
+import {
+  adapterSuffix,
+  branchExitOf,
+  imageProjectionOf,
+  imageTokensOf,
+  nodeScope,
+  TEXT_TOKENS,
+} from './names.js';
 import { isQuantizer } from './quantizers.js';
 
 const NAME = 'clone-attention-branch';
@@ -17,14 +24,14 @@ const NAME = 'clone-attention-branch';
  * base's own values, shared; so is whatever form the exporter gave the attention. Two things stay behind: quantizers, whose
  * ranges are the text's, and masks, which say which text tokens count.
  */
-export function cloneAttentionBranch(branches: readonly Branch[]): Pass {
+export function cloneAttentionBranch(textInput: ValueName, branches: readonly Branch[]): Pass {
   return {
     name: NAME,
     summary:
       'repeats the attention between to_k, to_v and to_out for the image keys and values, on the same query',
     run(graph) {
       const names = new NodeNames(graph);
-      return branches.flatMap((branch) => cloneOne(graph, names, branch));
+      return branches.flatMap((branch) => cloneOne(graph, names, textInput, branch));
     },
     ensures(_, after) {
       for (const { attention, adapter } of branches) {
@@ -35,7 +42,12 @@ export function cloneAttentionBranch(branches: readonly Branch[]): Pass {
   };
 }
 
-function cloneOne(graph: Graph, names: NodeNames, { attention, adapter }: Branch): Edit[] {
+function cloneOne(
+  graph: Graph,
+  names: NodeNames,
+  textInput: ValueName,
+  { attention, adapter }: Branch,
+): Edit[] {
   const { scope, exit, key, value, packedHeads } = attention;
   const image = new Map<ValueName, ValueName>(
     packedHeads === null
@@ -45,6 +57,8 @@ function cloneOne(graph: Graph, names: NodeNames, { attention, adapter }: Branch
         ]
       : [[key.output, imageProjectionOf(scope, 'kv', adapter)]],
   );
+  // The token count may be read from the text itself.
+  for (const text of [textInput, TEXT_TOKENS]) image.set(text, imageTokensOf(adapter));
   const last = lastToClone(graph, attention.cone, exit.value);
   const scores = scoreChain(graph, attention.cone);
   const edits: Edit[] = [];

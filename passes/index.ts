@@ -73,7 +73,7 @@ export function graftPasses({ graph, located, grafts, options, stamp }: PlanInpu
   return [
     imageTokens(graph, located, grafts, options.tokens ?? 'split'),
     insertImageKv(textInput, branches),
-    cloneAttentionBranch(branches),
+    cloneAttentionBranch(textInput, branches),
     addImageAttention({ branches, adapters: grafts.length, attentions: attentions.length, scale }),
     stampMetadata({ ...stamp, [`${METADATA_PREFIX}input`]: textInput }),
   ];

@@ -19,7 +19,7 @@ export interface ProjectionPair {
   readonly value: TextProjection;
   /** Heads, where key and value are one value in which each head's key is followed by its value; else `null`. */
   readonly packedHeads: number | null;
-  /** What depends on them in front of the exit. */
+  /** What depends on them, or on the token count of the text, in front of the exit. */
   readonly nodes: ReadonlySet<Node>;
   /** Where to_out, or the quantizer in front of it, reads the attention's result. */
   readonly exit: Use;
@@ -65,6 +65,7 @@ interface Followed {
 
 function pairsFrom(graph: Graph, textInput: ValueName): ProjectionPair[] {
   const text = downstreamData(graph, textInput);
+  const counted = downstream(graph, textInput).nodes;
   const byExit = new Map<Node, { exit: Use; followed: Followed[] }>();
   for (const reading of text.exits) {
     for (const layer of layersAt(graph, reading.node)) {
@@ -79,7 +80,7 @@ function pairsFrom(graph: Graph, textInput: ValueName): ProjectionPair[] {
       }
     }
   }
-  return [...byExit.values()].flatMap(({ exit, followed }) => pairUp(exit, followed) ?? []);
+  return [...byExit.values()].flatMap(({ exit, followed }) => pairUp(exit, followed, counted) ?? []);
 }
 
 /** A layer makes keys or values; one as wide as both makes both, and a Split takes them apart. */
@@ -90,19 +91,23 @@ function projectionsOf(graph: Graph, layer: LinearLayer): TextProjection[] {
   return reader.outputs.map((output) => ({ layer, output, width: layer.outputWidth / 2 }));
 }
 
-function pairUp(exit: Use, followed: readonly Followed[]): ProjectionPair | undefined {
+function pairUp(
+  exit: Use,
+  followed: readonly Followed[],
+  counted: ReadonlySet<Node>,
+): ProjectionPair | undefined {
   const keys = followed.filter(isKey);
   const values = followed.filter((each) => !isKey(each));
   if (keys.length !== 1 || values.length > 1) return undefined;
   const [key, value] = [keys[0]!, values[0]];
   if (value !== undefined) {
-    const nodes = new Set([...key.after.nodes, ...value.after.nodes]);
+    const nodes = new Set([...key.after.nodes, ...value.after.nodes, ...counted]);
     return { key: key.projection, value: value.projection, packedHeads: null, nodes, exit };
   }
   const packedHeads = packedHeadsOf(key);
   if (packedHeads === undefined) return undefined;
   const half: TextProjection = { ...key.projection, width: key.projection.width / 2 };
-  return { key: half, value: half, packedHeads, nodes: key.after.nodes, exit };
+  return { key: half, value: half, packedHeads, nodes: new Set([...key.after.nodes, ...counted]), exit };
 }
 
 /** Attention as one operator reads query, key, value in this order. */
@@ -156,6 +161,7 @@ const ON_THE_WAY: ReadonlySet<string> = new Set([
 function refuseStrangeWay(graph: Graph, layer: LinearLayer, nodes: ReadonlySet<Node>): void {
   const stranger = leadingTo(graph, layer.input, nodes).find((node) => !ON_THE_WAY.has(node.opType));
   if (stranger === undefined) return;
+  if (graph.functions.has(stranger.opType)) throw inFunctions(graph);
   throw new IpgraftError('MATCH_TEXT_WAY', `${layer.node.label} reads the text through ${stranger.label}`, {
     layer: layer.node.label,
     found: stranger.label,
@@ -163,18 +169,20 @@ function refuseStrangeWay(graph: Graph, layer: LinearLayer, nodes: ReadonlySet<N
 }
 
 function noCrossAttention(graph: Graph, textInput: ValueName): IpgraftError {
-  const calls = graph.nodes.filter((node) => graph.functions.has(node.opType)).length;
-  if (calls > 0) {
-    return new IpgraftError(
-      'MODEL_FUNCTIONS',
-      `sought cross-attentions in the graph, found ${calls} calls of model functions`,
-      { calls },
-    );
-  }
+  if (graph.nodes.some((node) => graph.functions.has(node.opType))) return inFunctions(graph);
   return new IpgraftError(
     'MATCH_NO_CROSS_ATTENTION',
     `sought pairs of linear layers that read ${textInput} and meet behind a softmax, found none`,
     { textInput },
+  );
+}
+
+function inFunctions(graph: Graph): IpgraftError {
+  const calls = graph.nodes.filter((node) => graph.functions.has(node.opType)).length;
+  return new IpgraftError(
+    'MODEL_FUNCTIONS',
+    `sought cross-attentions in the graph, found ${calls} calls of model functions`,
+    { calls },
   );
 }
 

@@ -16,20 +16,24 @@ export interface Scope {
  * outermost first, the node itself last) and `namespace`, and a linear layer's weight or bias may still bear its name.
  */
 export function scopeOf(graph: Graph, node: Node): Scope | undefined {
-  const named = fromPath(node.name);
+  const named = modulePath(node.name);
   if (named !== undefined) return { path: named, source: 'node name' };
   const scoped = fromMetadata(node);
   if (scoped !== undefined) return { path: scoped, source: 'node metadata' };
-  const valued = fromPath(node.id);
+  const valued = modulePath(node.id);
   if (valued !== undefined) return { path: valued, source: 'value name' };
   return fromInitializers(graph, node);
 }
 
-/** `/unet/down_blocks.0/attn2/to_k/MatMul_output_0` → `unet.down_blocks.0.attn2.to_k`. */
-function fromPath(name: string): string | undefined {
+/**
+ * `/unet/down_blocks.0/attn2/to_k/MatMul_output_0` → `unet.down_blocks.0.attn2.to_k`. A Sequential's child repeats its parent:
+ * `/layer1/layer1.0/conv/Conv` → `layer1.0.conv`.
+ */
+export function modulePath(name: string): string | undefined {
   if (!name.startsWith('/')) return undefined;
   const modules = name.split('/').slice(1, -1);
-  return modules.length === 0 ? undefined : modules.join('.');
+  const own = modules.filter((module, i) => !modules[i + 1]?.startsWith(`${module}.`));
+  return own.length === 0 ? undefined : own.join('.');
 }
 
 function fromMetadata(node: Node): string | undefined {

@@ -225,6 +225,10 @@ export const CATALOGUE = {
     when: 'The model keeps its layers in ONNX functions.',
     hint: 'Inline them first: `onnx.inliner.inline_local_functions` in Python.',
   },
+  MATCH_STATIC_TOKENS: {
+    when: 'An export with a static text length has frozen it into a shape where it cannot be told from the other numbers.',
+    hint: 'Export with a dynamic token axis, or with another text length.',
+  },
 } as const satisfies Record<string, Entry>;
 
 /** A code of {@link CATALOGUE}. */

@@ -13,18 +13,28 @@ import type { Node, ValueName } from './onnx/node.js';
 export function verify(base: Graph, graph: Graph, journal: Journal): void {
   const touched = new Set<Node>(graph.nodes);
   for (const node of base.nodes) touched.delete(node);
-  verifyValues(graph, touched);
+  verifyValues(graph, touched, isSorted(base));
   verifyNames(graph);
   verifyUse(base, graph);
   verifyJournal(base, graph, journal);
 }
 
-function verifyValues(graph: Graph, touched: ReadonlySet<Node>): void {
+/** ONNX demands topological order, runtimes do not, and some tools append nodes: such a base is not judged. */
+function isSorted(graph: Graph): boolean {
+  return graph.nodes.every((node, i) =>
+    node.inputs.every((input) => {
+      const producer = graph.producer(input);
+      return producer === undefined || graph.position(producer) < i;
+    }),
+  );
+}
+
+function verifyValues(graph: Graph, touched: ReadonlySet<Node>, sorted: boolean): void {
   const known = new Set<ValueName>(['', ...graph.initializers.keys(), ...graph.inputs.keys()]);
   for (const node of graph.nodes) {
     if (touched.has(node)) {
       for (const input of node.inputs) {
-        if (known.has(input)) continue;
+        if (known.has(input) || (!sorted && (graph.producer(input)?.place ?? null) !== null)) continue;
         throw new IpgraftError(
           'VERIFY_VALUE_UNKNOWN',
           `${node.label} reads ${input}, which nothing makes before it`,

@@ -1,10 +1,13 @@
 import { isConstant } from '../compiler/analysis/constants.js';
+import { constantTensor } from '../compiler/analysis/linear-layer.js';
 import type { Edit } from '../compiler/edit/edit.js';
 import { NodeNames } from '../compiler/edit/fragment.js';
+import { integerTensor } from '../compiler/onnx/create.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import type { Node, ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
 import { broken } from '../compiler/run-passes.js';
+import { frozenTokenCounts } from './frozen-token-counts.js';
 import type { Branch } from './insert-image-kv.js';
 import {
   adapterSuffix,
@@ -18,20 +21,34 @@ import { isQuantizer } from './quantizers.js';
 
 const NAME = 'clone-attention-branch';
 
+/** What to clone. */
+export interface CloneOptions {
+  readonly textInput: ValueName;
+  /** L, where the base's input declares it; else `null`. */
+  readonly textTokens: number | null;
+  /** T of each adapter. */
+  readonly tokens: readonly number[];
+  readonly branches: readonly Branch[];
+}
+
 /**
  * Repeats each cross-attention for its image tokens: every node between to_k, to_v and the exit that depends on the text
  * tokens is cloned with K' and V' in the place of K and V. The query, the head counts and the softmax scale are the
  * base's own values, shared; so is whatever form the exporter gave the attention. Two things stay behind: quantizers, whose
- * ranges are the text's, and masks, which say which text tokens count.
+ * ranges are the text's, and masks, which say which text tokens count. A token count that the export froze into a shape is
+ * replaced.
  */
-export function cloneAttentionBranch(textInput: ValueName, branches: readonly Branch[]): Pass {
+export function cloneAttentionBranch({ textInput, textTokens, tokens, branches }: CloneOptions): Pass {
   return {
     name: NAME,
     summary:
       'repeats the attention between to_k, to_v and to_out for the image keys and values, on the same query',
     run(graph) {
       const names = new NodeNames(graph);
-      return branches.flatMap((branch) => cloneOne(graph, names, textInput, branch));
+      return branches.flatMap((branch) => {
+        const shapes = frozenTokenCounts(graph, branch.attention, textTokens, tokens[branch.adapter]!);
+        return cloneOne(graph, names, textInput, branch, shapes);
+      });
     },
     ensures(_, after) {
       for (const { attention, adapter } of branches) {
@@ -47,6 +64,7 @@ function cloneOne(
   names: NodeNames,
   textInput: ValueName,
   { attention, adapter }: Branch,
+  shapes: ReadonlyMap<Node, readonly number[]>,
 ): Edit[] {
   const { scope, exit, key, value, packedHeads } = attention;
   const image = new Map<ValueName, ValueName>(
@@ -76,6 +94,11 @@ function cloneOne(
       node,
       node.inputs.map((input) => image.get(input) ?? input),
     );
+    const shape = shapes.get(node);
+    if (shape !== undefined) {
+      inputs[1] = `${name}_shape`;
+      edits.push({ kind: 'insert-initializer', tensor: integerTensor(inputs[1], shape) });
+    }
     const outputs = node.outputs.map((output, i) => {
       if (output === '') return '';
       const cloned = node === last ? branchExitOf(scope, adapter) : `${name}_output_${i}`;
@@ -121,9 +144,15 @@ function handsOn(
   if (node.opType !== 'Add' || !onScores) return undefined;
   const [scores, ...more] = node.inputs.filter((input) => image.has(input));
   const others = node.inputs.filter((input) => !image.has(input));
-  // What is neither constant nor made of the image speaks of text tokens.
-  const isMask = more.length === 0 && others.some((other) => !isConstant(graph, other));
+  // What is neither a constant number nor made of the image speaks of text tokens.
+  const isMask =
+    more.length === 0 && others.some((other) => !isConstant(graph, other) || isWide(graph, other));
   return isMask ? image.get(scores!) : undefined;
+}
+
+/** Whether a constant has more than one number along its last axis: that of the tokens, among scores. */
+function isWide(graph: Graph, constant: ValueName): boolean {
+  return (constantTensor(graph, constant)?.dims.at(-1) ?? 1) > 1;
 }
 
 /** Which inputs of a fused attention speak of single tokens: a mask, a padding mask, a bias on the scores. */

@@ -66,14 +66,14 @@ export function locate(graph: Graph, options: LocateOptions): Located {
  * @throws IpgraftError `OPTION_SCALE`
  */
 export function graftPasses({ graph, located, grafts, options, stamp }: PlanInput): Pass[] {
-  const { textInput, attentions } = located;
+  const { textInput, textTokens, attentions } = located;
   const scale = parseScale(options.scale ?? 'input', attentions, grafts.length);
   const branches = branchesOf(located, grafts, scale);
   refuseIdle(grafts, branches, options.scale ?? 'input');
   return [
     imageTokens(graph, located, grafts, options.tokens ?? 'split'),
     insertImageKv(textInput, branches),
-    cloneAttentionBranch(textInput, branches),
+    cloneAttentionBranch({ textInput, textTokens, tokens: grafts.map((graft) => graft.tokens), branches }),
     addImageAttention({ branches, adapters: grafts.length, attentions: attentions.length, scale }),
     stampMetadata({ ...stamp, [`${METADATA_PREFIX}input`]: textInput }),
   ];

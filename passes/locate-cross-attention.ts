@@ -55,6 +55,8 @@ export interface LocateOptions {
 /** What was found. */
 export interface Located {
   readonly textInput: ValueName;
+  /** L, where the text input declares it as a number; else `null`. */
+  readonly textTokens: number | null;
   /** Every cross-attention, in checkpoint order, selected or not. */
   readonly attentions: readonly CrossAttention[];
 }
@@ -82,8 +84,11 @@ export function locateCrossAttention(graph: Graph, options: LocateOptions = {}):
       { patterns: [...(options.patterns ?? [])], found: attentions.map(({ scope }) => scope) },
     );
   }
-  return { textInput, attentions };
+  const textTokens = graph.inputs.get(textInput)?.shape?.[TOKEN_AXIS];
+  return { textInput, textTokens: typeof textTokens === 'number' ? textTokens : null, attentions };
 }
+
+const TOKEN_AXIS = 1;
 
 interface Site {
   readonly pair: ProjectionPair;

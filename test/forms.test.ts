@@ -108,6 +108,35 @@ describe('every form of export', () => {
   }
 });
 
+describe('a ControlNet beside a patched UNet', () => {
+  const form = FORMS.find(({ unet }) => unet === 'controlnet')!;
+
+  it('takes the image tokens and uses the text alone, as diffusers does', async () => {
+    const expected = await readReference(join(FOLDER, 'controlnet.reference.safetensors'));
+    const tokens = imageTokens(expected);
+    const { path } = await patchFile(unpack(form), [], { dropImageTokens: tokens.dims[1]! });
+    const session = await load(path);
+    const inputs = inputsOf(form, expected);
+    const both = { ...inputs, encoder_hidden_states: appendTokens(inputs.encoder_hidden_states!, tokens) };
+    const results = await session.run(both);
+    assert.ok(results.size > 10);
+    for (const [name, { data }] of results) {
+      const difference = largestDifference(data, expected.get(name).data);
+      assert.ok(difference <= 1e-5, `${name}: ${difference}`);
+    }
+    await session.release();
+  });
+
+  it('is undone byte for byte', async () => {
+    const { path } = await patchFile(unpack(form), [], { dropImageTokens: 16 });
+    const opened = await openModel(path);
+    const restored = join(freshFolder(), 'base.onnx');
+    await stripPatched(opened, restored);
+    await opened.close();
+    assert.ok(readFileSync(restored).equals(readFileSync(unpack(form))));
+  });
+});
+
 function adapterOf({ unet }: Form): string {
   return join(FOLDER, `${unet}.adapter.safetensors`);
 }

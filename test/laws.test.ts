@@ -17,7 +17,7 @@ import { runPasses } from '../compiler/run-passes.js';
 import { fields } from '../compiler/wire/fields.js';
 import { Rope, type Segment } from '../compiler/wire/rope.js';
 import { graftOf } from '../passes/graft.js';
-import { type GraftOptions, graftPasses, locate } from '../passes/index.js';
+import { dropPasses, type GraftOptions, graftPasses, locate } from '../passes/index.js';
 import { openAdapter, openModel } from '../runtime/open.js';
 import { stripPatched } from '../runtime/strip-patched.js';
 import { adapterPath, EXPORTS, familyOf, freshFolder, modelPath, VARIANTS } from './fixtures.js';
@@ -117,6 +117,19 @@ describe('sabotage', () => {
       await Promise.all([opened.close(), adapter.close()]);
     });
   }
+
+  it('dropping any single edit of drop-image-tokens is noticed', async () => {
+    const opened = await openModel(modelPath('sd15-sdpa-ts17-static'));
+    const passes = dropPasses(locate(opened.graph, {}), 4, { 'ipgraft.base': fingerprint(opened.file) });
+    const { passes: results } = runPasses(opened, passes);
+    for (const [index, { edits }] of results.entries()) {
+      for (let dropped = 0; dropped < edits.length; dropped++) {
+        const sabotaged = passes.map((each, i) => (i === index ? without(each, dropped) : each));
+        assert.throws(() => runPasses(opened, sabotaged), /./, JSON.stringify(edits[dropped]));
+      }
+    }
+    await opened.close();
+  });
 
   it('a flipped bit in a patched file is noticed by strip', async () => {
     const { path } = await patchFile(modelPath('sd15-sdpa-ts17'), [adapterPath('sd15', 'base')]);

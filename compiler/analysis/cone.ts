@@ -27,16 +27,24 @@ export function downstreamData(graph: Graph, value: ValueName): Downstream {
   return walk(graph, value, () => []);
 }
 
+/** Operators that hand a value on in its shape. */
+const HANDS_ON: ReadonlySet<string> = new Set(['Cast', 'Identity']);
+
 function walk(graph: Graph, value: ValueName, readingsOfShape: (shape: Node) => readonly Use[]): Downstream {
   const nodes = new Set<Node>();
   const exits: Use[] = [];
   const pending: Use[] = [];
-  for (const use of graph.uses(value)) {
-    if (use.node.opType !== 'Shape') pending.push(use);
-    else {
-      const readings = readingsOfShape(use.node);
-      if (readings.length > 0) nodes.add(use.node);
-      pending.push(...readings);
+  const same = [value];
+  for (let each = same.pop(); each !== undefined; each = same.pop()) {
+    for (const use of graph.uses(each)) {
+      if (HANDS_ON.has(use.node.opType)) {
+        nodes.add(use.node);
+        same.push(use.node.id);
+      } else if (use.node.opType === 'Shape') {
+        const readings = readingsOfShape(use.node);
+        if (readings.length > 0) nodes.add(use.node);
+        pending.push(...readings);
+      } else pending.push(use);
     }
   }
   for (let use = pending.pop(); use !== undefined; use = pending.pop()) {
@@ -83,15 +91,21 @@ function axisOf(index: number): number {
   return index < 0 ? index + RANK : Math.min(index, RANK);
 }
 
-/** Those of `nodes` from which `value` depends, in topological order. */
+/**
+ * Those of `nodes` from which `value` depends, each behind what it depends on: in the file they may stand in any order, since
+ * tools append nodes and runtimes sort them.
+ */
 export function leadingTo(graph: Graph, value: ValueName, nodes: ReadonlySet<Node>): Node[] {
   const found = new Set<Node>();
-  const pending = [value];
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    const producer = graph.producer(next);
-    if (producer === undefined || found.has(producer) || !nodes.has(producer)) continue;
+  const visit = (name: ValueName): void => {
+    const producer = graph.producer(name);
+    if (producer === undefined || found.has(producer) || entered.has(producer) || !nodes.has(producer))
+      return;
+    entered.add(producer);
+    for (const input of producer.inputs) visit(input);
     found.add(producer);
-    pending.push(...producer.inputs);
-  }
-  return [...found].sort((a, b) => graph.position(a) - graph.position(b));
+  };
+  const entered = new Set<Node>();
+  visit(value);
+  return [...found];
 }

@@ -86,7 +86,8 @@ export function layersAt(graph: Graph, node: Node): LinearLayer[] {
   return nodes.flatMap((each) => linearLayer(graph, each) ?? []);
 }
 
-interface ConstantTensor {
+/** What a constant tensor says of itself. */
+export interface ConstantTensor {
   readonly dims: readonly number[];
   readonly dataType: number;
   /** Its initializer, when nothing stands between. */
@@ -94,7 +95,7 @@ interface ConstantTensor {
 }
 
 /** Shape and type of a constant, through what may stand between it and its reader. */
-function constantTensor(graph: Graph, value: ValueName): ConstantTensor | undefined {
+export function constantTensor(graph: Graph, value: ValueName): ConstantTensor | undefined {
   const initializer = graph.initializers.get(value);
   if (initializer !== undefined)
     return { dims: initializer.dims, dataType: initializer.dataType, initializer: value };

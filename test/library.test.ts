@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { VERSION } from '../runtime/version.js';
+import { adapterPath, freshFolder, modelPath } from './fixtures.js';
+
+/** As a user's program finds it: by name, through the package's exports. */
+const library = (await import('ipgraft' as string)) as typeof import('../runtime/index.js');
+
+describe('the library', () => {
+  it('exports these names and no others', () => {
+    assert.deepEqual(Object.keys(library).sort(), [
+      'CATALOGUE',
+      'IpgraftError',
+      'VERSION',
+      'blobSource',
+      'bufferSource',
+      'compile',
+      'inspect',
+      'openAdapter',
+      'openModel',
+      'projectionModel',
+      'reportOf',
+      'stripPatched',
+      'writePatched',
+      'writeProjection',
+    ]);
+  });
+
+  it('has the version of its package', () => {
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+    assert.equal(VERSION, version);
+  });
+
+  it('works as the README says', async () => {
+    const model = await library.openModel(modelPath('sd15-sdpa-ts17'));
+    const adapter = await library.openAdapter(adapterPath('sd15', 'base'));
+    const patched = await library.compile(model, { adapters: [adapter], tokens: 'input', scale: 'layers' });
+    const path = join(freshFolder(), 'patched.onnx');
+    const written = await library.writePatched(patched, path);
+    await Promise.all([model.close(), adapter.close()]);
+    assert.ok(existsSync(path));
+    assert.deepEqual(
+      written.files.map(({ name }) => name),
+      ['patched.onnx'],
+    );
+  });
+
+  it('opens a model and an adapter that are not files: buffers and Blobs', async () => {
+    const model = await library.openModel(
+      library.bufferSource(readFileSync(modelPath('sd15-sdpa-dynamo23')), 'unet.onnx'),
+    );
+    const adapter = await library.openAdapter(
+      library.blobSource(new Blob([readFileSync(adapterPath('sd15', 'plus'))]), 'plus'),
+    );
+    const { located, grafts } = await library.compile(model, { adapters: [adapter] });
+    assert.equal(located.attentions.length, 16);
+    assert.equal(grafts[0]!.tokens, 16);
+  });
+});

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { bufferSource } from '../../compiler/io/byte-source.js';
-import { bytesOf } from '../../compiler/wire/segment-bytes.js';
 import { onnx } from '../../compiler/onnx/proto.js';
 import { type Model, readModel } from '../../compiler/onnx/read-model.js';
 import { ENTRY, GRAPH, MODEL } from '../../compiler/onnx/schema.js';
 import { LARGE } from '../../compiler/wire/load-sparse.js';
 import { Rope } from '../../compiler/wire/rope.js';
+import { bytesOf } from '../../compiler/wire/segment-bytes.js';
 import { integerRecord, record, textRecord } from '../../compiler/wire/splice.js';
 
 /** A record of a field that no version of ONNX has: every reader must carry it. */

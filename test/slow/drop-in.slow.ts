@@ -22,11 +22,26 @@ describe('drop-in for pipelines that know nothing of IP-Adapters', () => {
     const folder = unpackPipeline();
     const unet = join(folder, 'onnx', 'unet', 'model.onnx');
     const patched = join(freshFolder(), 'model.onnx');
-    const code = await run(['compile', unet, '-a', join(folder, 'adapter.safetensors'), '-o', patched, '--scale', 'optional=0.6', '--json']);
+    const code = await run([
+      'compile',
+      unet,
+      '-a',
+      join(folder, 'adapter.safetensors'),
+      '-o',
+      patched,
+      '--scale',
+      'optional=0.6',
+      '--json',
+    ]);
     assert.equal(code, 0);
     cpSync(patched, unet);
-    const found = runJson(environment.python, [fixturePath('generate', 'dropin.py'), folder]) as Record<string, number>;
-    console.log(`    largest difference ${found.largest_difference!.toExponential(2)}, effect ${found.effect!.toFixed(2)}`);
+    const found = runJson(environment.python, [fixturePath('generate', 'dropin.py'), folder]) as Record<
+      string,
+      number
+    >;
+    console.log(
+      `    largest difference ${found.largest_difference!.toExponential(2)}, effect ${found.effect!.toFixed(2)}`,
+    );
     assert.ok(found.largest_difference! <= 1e-4, `${found.largest_difference}`);
     assert.ok(found.effect! >= 1, `${found.effect}`);
   });

@@ -18,7 +18,8 @@ export function pythonEnvironment(name: string, requirements: string): PythonEnv
   ];
   for (const [command, args] of steps) {
     const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
-    if (status !== 0) return { missing: error?.message ?? stderr.trim().split('\n').at(-1) ?? `${command} failed` };
+    if (status !== 0)
+      return { missing: error?.message ?? stderr.trim().split('\n').at(-1) ?? `${command} failed` };
   }
   writeFileSync(complete, '');
   return { python };

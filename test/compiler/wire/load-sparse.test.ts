@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { type ByteSource, bufferSource, checkRange } from '../../../compiler/io/byte-source.js';
-import { bytesOf } from '../../../compiler/wire/segment-bytes.js';
 import { ATTRIBUTE, GRAPH, MODEL, modelMessage, NODE, TENSOR } from '../../../compiler/onnx/schema.js';
 import { LARGE, loadSparse, type MessageType } from '../../../compiler/wire/load-sparse.js';
 import { Rope } from '../../../compiler/wire/rope.js';
+import { bytesOf } from '../../../compiler/wire/segment-bytes.js';
 import { record, textRecord } from '../../../compiler/wire/splice.js';
 import { refusal } from '../../refusal.js';
 

@@ -229,6 +229,10 @@ export const CATALOGUE = {
     when: 'An export with a static text length has frozen it into a shape where it cannot be told from the other numbers.',
     hint: 'Export with a dynamic token axis, or with another text length.',
   },
+  MODEL_CYCLE: {
+    when: 'A value of the graph depends on itself.',
+    hint: 'The file is not a legal ONNX model: export it again.',
+  },
 } as const satisfies Record<string, Entry>;
 
 /** A code of {@link CATALOGUE}. */

@@ -1,3 +1,4 @@
+import { isSorted } from './analysis/cycles.js';
 import { diff } from './diff.js';
 import type { Journal, JournalEntry } from './edit/journal.js';
 import { IpgraftError } from './errors.js';
@@ -17,16 +18,6 @@ export function verify(base: Graph, graph: Graph, journal: Journal): void {
   verifyNames(graph);
   verifyUse(base, graph);
   verifyJournal(base, graph, journal);
-}
-
-/** ONNX demands topological order, runtimes do not, and some tools append nodes: such a base is not judged. */
-function isSorted(graph: Graph): boolean {
-  return graph.nodes.every((node, i) =>
-    node.inputs.every((input) => {
-      const producer = graph.producer(input);
-      return producer === undefined || graph.position(producer) < i;
-    }),
-  );
 }
 
 function verifyValues(graph: Graph, touched: ReadonlySet<Node>, sorted: boolean): void {

@@ -1,4 +1,5 @@
 import { leadingTo } from '../compiler/analysis/cone.js';
+import { refuseCycles } from '../compiler/analysis/cycles.js';
 import type { ScopeSource } from '../compiler/analysis/scope.js';
 import { IpgraftError } from '../compiler/errors.js';
 import type { FloatType } from '../compiler/onnx/data-type.js';
@@ -69,9 +70,10 @@ export interface Located {
  * skip connections tell down, mid and up, and the graph's order does the rest.
  *
  * @throws IpgraftError `MATCH_TEXT_INPUT`, `MATCH_NO_CROSS_ATTENTION`, `MATCH_UNCONFIRMED`, `MATCH_NO_SCOPE`,
- *   `MATCH_PLACE`, `MATCH_PATTERN`, `MATCH_TEXT_WAY`
+ *   `MATCH_PLACE`, `MATCH_PATTERN`, `MATCH_TEXT_WAY`, `MODEL_CYCLE`
  */
 export function locateCrossAttention(graph: Graph, options: LocateOptions = {}): Located {
+  refuseCycles(graph);
   const { textInput, pairs } = findTextProjections(graph, options.textInput);
   const attentions = nameAndPlace(graph, pairs, options.patterns ?? [])
     .sort((a, b) => inCheckpointOrder(a.place, b.place))

@@ -97,15 +97,20 @@ function axisOf(index: number): number {
  */
 export function leadingTo(graph: Graph, value: ValueName, nodes: ReadonlySet<Node>): Node[] {
   const found = new Set<Node>();
-  const visit = (name: ValueName): void => {
-    const producer = graph.producer(name);
-    if (producer === undefined || found.has(producer) || entered.has(producer) || !nodes.has(producer))
-      return;
-    entered.add(producer);
-    for (const input of producer.inputs) visit(input);
-    found.add(producer);
-  };
-  const entered = new Set<Node>();
-  visit(value);
+  const pending = [value];
+  while (pending.length > 0) {
+    const producer = graph.producer(pending.at(-1)!);
+    if (producer === undefined || found.has(producer) || !nodes.has(producer)) {
+      pending.pop();
+      continue;
+    }
+    const missing = producer.inputs.filter((input) => {
+      const before = graph.producer(input);
+      return before !== undefined && nodes.has(before) && !found.has(before);
+    });
+    // Seen again with nothing missing: all that it reads is found.
+    if (missing.length === 0) found.add(producer);
+    else pending.push(...missing.toReversed());
+  }
   return [...found];
 }

@@ -2,15 +2,21 @@ import type { Graph } from '../onnx/graph.js';
 import { readIntegers } from '../onnx/initializer.js';
 import type { Node, ValueName } from '../onnx/node.js';
 
-/** Constants are reached through a few nodes at most (Identity, Transpose, Cast, DequantizeLinear); more is no constant to us. */
-const DEEPEST = 8;
+/** A constant is made by a few nodes at most (Identity, Transpose, Cast, DequantizeLinear); what takes more is none to us. */
+const MOST_NODES = 32;
 
 /** Whether a value is the same at every run: an initializer that no caller can override, or computed from such alone. */
-export function isConstant(graph: Graph, value: ValueName, depth = 0): boolean {
-  if (graph.initializers.has(value)) return !graph.inputs.has(value);
-  const node = graph.producer(value);
-  if (node === undefined || depth > DEEPEST) return false;
-  return node.inputs.every((input) => input === '' || isConstant(graph, input, depth + 1));
+export function isConstant(graph: Graph, value: ValueName): boolean {
+  const seen = new Set<Node>();
+  const pending = [value];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    if (next === '' || (graph.initializers.has(next) && !graph.inputs.has(next))) continue;
+    const node = graph.producer(next);
+    if (node === undefined || seen.size >= MOST_NODES) return false;
+    if (!seen.has(node)) pending.push(...node.inputs);
+    seen.add(node);
+  }
+  return true;
 }
 
 /** The integers of a small constant: an initializer, a Constant node, or a cast of one. `undefined` where it is something else. */

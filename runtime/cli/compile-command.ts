@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { Command, Option } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
 import { type OutputFile, writeFiles } from '../../compiler/io/write-files.js';
@@ -8,8 +9,8 @@ import { type OpenedAdapter, openAdapter, openModel } from '../open.js';
 import { projectionModel } from '../project-image.js';
 import { reportOf } from '../report.js';
 import { inputFiles, planOutput, type WeightsMode } from '../write-patched.js';
-import { printReport } from './print-report.js';
-import { withProgress } from './progress.js';
+import { printReport, row } from './print-report.js';
+import { size, withProgress } from './progress.js';
 import type { Terminal } from './terminal.js';
 
 interface CompileFlags {
@@ -90,18 +91,28 @@ async function compileFile(base: string, flags: CompileFlags, terminal: Terminal
     const plan = flags.output === undefined ? null : await planOutput(patched, flags.output, flags.weights);
     const report = reportOf(patched, plan?.written ?? null);
     const json = JSON.stringify(report, null, 2);
+    const beside = await sideFiles(flags, adapters, json);
     if (!flags.dryRun) {
-      const files = [...(await sideFiles(flags, adapters, json)), ...plan!.files];
+      const files = [...beside, ...plan!.files];
       const { signal } = terminal;
       await withProgress('writing', (onProgress) =>
         writeFiles(files, { force: flags.force === true, inputs: inputFiles(patched), signal, onProgress }),
       );
     }
     if (flags.json) terminal.print(json);
-    else printReport(report, flags.dryRun === true, terminal.print);
+    else {
+      printReport(report, flags.dryRun === true, terminal.print);
+      for (const { path, content } of flags.dryRun ? [] : beside) {
+        row(terminal.print, 'wrote', `${basename(path)}  ${size(content.length)}`);
+      }
+    }
   } finally {
     await Promise.all([model, ...adapters].map((file) => file.close()));
   }
+}
+
+interface SideFile extends OutputFile {
+  readonly content: Rope;
 }
 
 /** What is written beside the model, when it is asked for: all files come together or not at all. */
@@ -109,8 +120,8 @@ async function sideFiles(
   flags: CompileFlags,
   adapters: readonly OpenedAdapter[],
   report: string,
-): Promise<OutputFile[]> {
-  const files: OutputFile[] = [];
+): Promise<SideFile[]> {
+  const files: SideFile[] = [];
   if (flags.projection !== undefined) {
     files.push({ path: flags.projection, content: await projectionModel(adapters[0]!) });
   }

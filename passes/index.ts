@@ -35,7 +35,7 @@ export interface PlanInput {
 }
 
 /** Refuses a model that was patched before. @throws IpgraftError `MODEL_ALREADY_PATCHED` */
-export function refusePatched(graph: Graph): void {
+function refusePatched(graph: Graph): void {
   const key = [...graph.metadata.keys()].find((name) => name.startsWith(METADATA_PREFIX));
   if (key === undefined) return;
   throw new IpgraftError('MODEL_ALREADY_PATCHED', `sought a base model, found ${key} in its metadata`, {

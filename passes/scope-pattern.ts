@@ -2,7 +2,7 @@ import picomatch from 'picomatch';
 import { IpgraftError } from '../compiler/errors.js';
 
 /** Every second attention of every transformer block: diffusers' name for the cross-attentions. */
-export const DEFAULT_PATTERN = '**.attn2';
+const DEFAULT_PATTERN = '**.attn2';
 
 /**
  * What the user says about scopes, as a test: a glob whose segments are separated by dots (`*` within one, `**` across),

@@ -111,7 +111,7 @@ function pairUp(
 }
 
 /** Attention as one operator reads query, key, value in this order. */
-export const FUSED_ATTENTION: ReadonlySet<string> = new Set(['Attention', 'MultiHeadAttention']);
+const FUSED_ATTENTION: ReadonlySet<string> = new Set(['Attention', 'MultiHeadAttention']);
 const KEY_INPUT = 1;
 const VALUE_INPUT = 2;
 

@@ -27,7 +27,7 @@ export const DYNAMIC_QUANTIZER = 'DynamicQuantizeLinear';
  * Identity, Cast, Transpose or DequantizeLinear), `MatMulNBits`, or `DynamicQuantizeLinear` → `MatMulInteger` → `Cast` → `Mul`.
  * `undefined` when it is none of these.
  */
-export function linearLayer(graph: Graph, node: Node): LinearLayer | undefined {
+function linearLayer(graph: Graph, node: Node): LinearLayer | undefined {
   if (weightOf(graph, node) === undefined) return undefined;
   const [input, weight] = node.inputs as [ValueName, ValueName];
   if (node.opType === 'MatMulNBits') {

@@ -150,7 +150,7 @@ class Batch {
 }
 
 /** What the file system says, in our words; our own errors and an abort pass through. */
-export function asOutputError(error: unknown, path: string): unknown {
+function asOutputError(error: unknown, path: string): unknown {
   const { code } = error as NodeJS.ErrnoException;
   const why: Readonly<Record<string, string>> = {
     ENOSPC: 'the disk is full',

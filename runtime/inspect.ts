@@ -82,7 +82,9 @@ async function looksLikeCheckpoint(path: string): Promise<boolean> {
   const { source } = await openSource(path);
   const head = await source.read(0, Math.min(9, source.size));
   await source.close();
-  return (head[0] === 0x50 && head[1] === 0x4b) || head[8] === 0x7b || head[0] === 0x80;
+  // A header shorter than 4 GiB: an ONNX file may have a brace as its ninth byte, but no zeros in front of it.
+  const safetensors = head[8] === 0x7b && head.subarray(4, 8).every((byte) => byte === 0);
+  return (head[0] === 0x50 && head[1] === 0x4b) || safetensors || head[0] === 0x80;
 }
 
 function describeModel(model: OpenedModel, options: LocateOptions): ModelDescription {

@@ -41,7 +41,7 @@ export function journalOf(edits: readonly Edit[]): JournalEntry[] {
   return edits.map((edit) => {
     switch (edit.kind) {
       case 'insert-node':
-        return { kind: edit.kind, value: edit.node.outputs[0]! };
+        return { kind: edit.kind, value: edit.node.outputs.find((name) => name !== '') ?? '' };
       case 'insert-initializer':
         return { kind: edit.kind, name: edit.tensor.name };
       case 'insert-input':

@@ -22,11 +22,13 @@ export async function passesPage(): Promise<string> {
 
 A compilation is a list of passes ([passes/index.ts](../passes/index.ts)); each reads the graph that the passes before it left, and
 answers with edits. Before them \`locateCrossAttention\` finds the attentions on the base: edits never rename a value, so what it
-found holds in every later graph. One of the first three passes brings the image tokens in (\`--tokens\`), the next four always run; \`drop-image-tokens\` is for
-ControlNets and stands alone with the stamp.
+found holds in every later graph. One of the first three passes brings the image tokens in (\`--tokens\`), the next four always
+run; \`drop-image-tokens\` is for ControlNets and stands alone with the stamp.
 
-In the pictures grey is the base, green is new, orange is a reading that was moved, and a dotted line ties a node to its clone. They
-show the middle block's cross-attention of a real export (\`sd15-sdpa-dynamo23\`), drawn from the edits themselves by \`npm run docs\`.
+In the pictures grey is what a pass found, green is what it inserted, orange is a reading that it moved, and a dotted line ties a node
+to its clone. They show the middle block's cross-attention of a real export (\`sd15-sdpa-dynamo23\`), drawn from the edits themselves
+by \`npm run docs\`. Below an operator stand its layer or value and its shape. B: rows, L: text tokens, T: image tokens, S: positions of
+the query, C: width of the text, h: width of the attention, H: heads, d: width of a head, E: width of the encoder's features.
 
 ${passes.map(section).join('\n\n')}
 `;

@@ -3,6 +3,7 @@ import type { Edit } from '../compiler/edit/edit.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import type { Node } from '../compiler/onnx/node.js';
 import { draw, drawTable, type Picture } from './draw-graph.js';
+import type { Shapes } from './value-shapes.js';
 import { type Step, siteNodes, type WorkedExample, workedExample } from './worked-example.js';
 
 /** Every picture of the docs, by file name. */
@@ -10,8 +11,12 @@ export async function pictures(): Promise<Map<string, string>> {
   const viz = await instance();
   const drawn = new Map<string, string>();
   const split = await workedExample('split');
-  drawn.set('site-before.svg', draw(viz, sitePicture(split, split.base)));
-  drawn.set('site-after.svg', draw(viz, sitePicture(split, split.steps.at(-1)!.after)));
+  const { after, shapes } = split.steps.at(-1)!;
+  const whole = [
+    { title: 'before', ...sitePicture(split, split.base, split.baseShapes) },
+    { title: 'after', ...sitePicture(split, after, shapes) },
+  ];
+  drawn.set('site.svg', draw(viz, whole));
   for (const tokens of ['split', 'input', 'embeds'] as const) {
     const example = tokens === 'split' ? split : await workedExample(tokens);
     for (const step of example.steps) {
@@ -25,11 +30,12 @@ export async function pictures(): Promise<Map<string, string>> {
 }
 
 /** One attention with all that the adapter added around it. */
-function sitePicture(example: WorkedExample, graph: Graph): Picture {
+function sitePicture(example: WorkedExample, graph: Graph, shapes: Shapes): Picture {
   const base = siteNodes(example.base, example.attention).map((node) => graph.producer(node.id)!);
   const inserted = new Set(graph.nodes.filter((node) => node.place === null));
   return {
     graph,
+    shapes,
     nodes: [...base, ...inserted],
     inserted,
     rewired: readingsMoved(example.base, graph, base),
@@ -58,14 +64,15 @@ function drawStep(viz: Viz, example: WorkedExample, step: Step): string {
   for (const node of clones.keys())
     for (const input of node.inputs)
       addTo(near, site.includes(after.producer(input)!) ? after.producer(input) : undefined);
-  return draw(viz, {
-    graph: after,
-    nodes: after.nodes.filter((node) => near.has(node)),
-    inserted,
-    rewired,
-    clones,
-    values: new Set([example.textInput, 'ip_scale', 'ip_hidden_states', 'image_embeds', ...weightsOf(after)]),
-  });
+  const values = new Set([
+    example.textInput,
+    'ip_scale',
+    'ip_hidden_states',
+    'image_embeds',
+    ...weightsOf(after),
+  ]);
+  const nodes = after.nodes.filter((node) => near.has(node));
+  return draw(viz, [{ graph: after, shapes: step.shapes, nodes, inserted, rewired, clones, values }]);
 }
 
 function addTo(nodes: Set<Node>, node: Node | undefined): void {

@@ -14,6 +14,7 @@ import { dropPasses, graftPasses, locate, type TokenSource } from '../passes/ind
 import type { CrossAttention } from '../passes/locate-cross-attention.js';
 import { openAdapter } from '../runtime/open.js';
 import { VERSION } from '../runtime/version.js';
+import { baseShapes, type Shapes, withInserted } from './value-shapes.js';
 
 /** One pass with the graphs before and after it. */
 export interface Step {
@@ -21,6 +22,8 @@ export interface Step {
   readonly edits: readonly Edit[];
   readonly before: Graph;
   readonly after: Graph;
+  /** Of what the graph after it holds, as far as they are known. */
+  readonly shapes: Shapes;
 }
 
 /** The example that all pictures show: one cross-attention of a real export. */
@@ -28,6 +31,7 @@ export interface WorkedExample {
   readonly attention: CrossAttention;
   readonly textInput: string;
   readonly base: Graph;
+  readonly baseShapes: Shapes;
   readonly steps: readonly Step[];
 }
 
@@ -54,15 +58,20 @@ export async function workedExample(task: TokenSource | 'drop'): Promise<WorkedE
       : graftPasses({ graph: model.graph, located, grafts, options, stamp });
   const { passes: results } = runPasses(model, passes);
   await adapter.close();
+  const { textInput } = located;
+  const attention = located.attentions.find(({ selected }) => selected)!;
+  const shapesOfBase = baseShapes(model, textInput, attention);
   let before = model.graph;
+  let shapes = shapesOfBase;
   const steps = passes.map((pass, i): Step => {
     const { edits } = results[i]!;
-    const step = { pass, edits, before, after: apply(before, edits) };
-    before = step.after;
+    const after = apply(before, edits);
+    shapes = withInserted(shapes, edits, after, attention, textInput);
+    const step = { pass, edits, before, after, shapes };
+    before = after;
     return step;
   });
-  const attention = located.attentions.find(({ selected }) => selected)!;
-  return { attention, textInput: located.textInput, base: model.graph, steps };
+  return { attention, textInput, base: model.graph, baseShapes: shapesOfBase, steps };
 }
 
 /** The nodes of one cross-attention in the base: to_q, to_k, to_v, what lies between them and to_out, and to_out. */

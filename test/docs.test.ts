@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { Project, SyntaxKind } from 'ts-morph';
+import { Node, Project, SyntaxKind } from 'ts-morph';
 import { CATALOGUE } from '../compiler/errors.js';
 import type { Pass } from '../compiler/pass.js';
 import { runPasses } from '../compiler/run-passes.js';
@@ -11,7 +11,7 @@ import { generatedDocs } from '../docs/generated-docs.js';
 import { graftOf } from '../passes/graft.js';
 import { graftPasses, locate } from '../passes/index.js';
 import { openAdapter, openModel } from '../runtime/open.js';
-import { adapterPath, modelPath } from './fixtures.js';
+import { adapterPath, freshFolder, modelPath } from './fixtures.js';
 
 const root = process.cwd();
 const sources = new Project({ skipAddingFilesFromTsConfig: true });
@@ -24,26 +24,72 @@ const pages = [
     .map((name) => `docs/${name}`),
 ];
 
+/** What the command line prints, which must succeed. */
+function ipgraft(...args: readonly string[]): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['dist/runtime/cli/main.js', ...args], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stderr);
+  return stdout;
+}
+
+/** The string literals of an expression that is a code or chooses between codes; a variable has ErrorCode as its type. */
+function codesIn(expression: Node): string[] {
+  return [expression, ...expression.getDescendants()]
+    .filter(Node.isStringLiteral)
+    .map((literal) => literal.getLiteralValue());
+}
+
 describe('docs', () => {
-  it('made pages and pictures are fresh (else: npm run docs)', async () => {
-    for (const [name, content] of await generatedDocs()) {
+  it('made pages and pictures are fresh (else: npm run docs), and nothing else lies among the pictures', async () => {
+    const made = await generatedDocs();
+    for (const [name, content] of made) {
       assert.equal(readFileSync(join('docs', name), 'utf8'), content, name);
+    }
+    const pictures = [...made.keys()].filter((name) => name.startsWith('pictures/'));
+    assert.deepEqual(
+      readdirSync('docs/pictures').toSorted(),
+      pictures.map((name) => basename(name)).toSorted(),
+    );
+  });
+
+  it('pictures are small and bring their own ground, for pages that are dark', async () => {
+    for (const [name, svg] of await generatedDocs()) {
+      if (!name.endsWith('.svg')) continue;
+      assert.ok(svg.length < 60_000, `${name} has ${svg.length} bytes`);
+      assert.match(svg, /<polygon fill="white"/, name);
     }
   });
 
-  it('every error code is used somewhere, and every code that is used is in the catalogue', () => {
-    const used = new Set(
-      sources.getSourceFiles().flatMap((file) =>
-        file.getFilePath().endsWith('/errors.ts')
-          ? []
-          : file
-              .getDescendantsOfKind(SyntaxKind.StringLiteral)
-              .map((literal) => literal.getLiteralValue())
-              .filter((value) => /^[A-Z]+_[A-Z_]+$/.test(value)),
-      ),
+  it('every error code is thrown somewhere, every code that is thrown is in the catalogue, and the page has them all', () => {
+    const literals = sources
+      .getSourceFiles()
+      .filter((file) => !file.getFilePath().endsWith('/compiler/errors.ts'))
+      .flatMap((file) => file.getDescendantsOfKind(SyntaxKind.StringLiteral));
+    const named = new Set(literals.map((literal) => literal.getLiteralValue()));
+    const codes = Object.keys(CATALOGUE);
+    assert.deepEqual(
+      codes.filter((code) => !named.has(code)),
+      [],
+      'never thrown',
     );
-    const unused = Object.keys(CATALOGUE).filter((code) => !used.has(code));
-    assert.deepEqual(unused, []);
+    const thrown = sources
+      .getSourceFiles()
+      .flatMap((file) => file.getDescendantsOfKind(SyntaxKind.NewExpression))
+      .filter((made) => made.getExpression().getText() === 'IpgraftError')
+      .flatMap((made) => codesIn(made.getArguments()[0]!));
+    assert.ok(thrown.length > 50);
+    assert.deepEqual(
+      thrown.filter((code) => !(code in CATALOGUE)),
+      [],
+      'not in the catalogue',
+    );
+    const page = readFileSync('docs/errors.md', 'utf8');
+    assert.deepEqual(
+      codes.filter((code) => !page.includes(`| \`${code}\` |`)),
+      [],
+      'not on the page',
+    );
   });
 
   it('every pass has a section and a picture, and every section a pass', () => {
@@ -73,15 +119,35 @@ describe('docs', () => {
   });
 
   it('the README lists every option of compile', () => {
-    const help = spawnSync(process.execPath, ['dist/runtime/cli/main.js', 'help', 'compile'], {
-      encoding: 'utf8',
-    }).stdout;
-    const options = [...help.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)]
+    const options = [...ipgraft('help', 'compile').matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)]
       .map((match) => match[1]!)
       .filter((option) => option !== '--help');
-    const readme = readFileSync('README.md', 'utf8');
+    const listed = new Set(readFileSync('README.md', 'utf8').match(/--[a-z][a-z-]+/g));
     assert.ok(options.length > 12);
-    for (const option of options) assert.ok(readme.includes(`${option}`), option);
+    for (const option of options) assert.ok(listed.has(option), option);
+  });
+
+  it('what the README says that compile prints is what it prints', () => {
+    const shown = /^```\n(base {8}[\s\S]*?)```/m.exec(readFileSync('README.md', 'utf8'))![1]!;
+    const folder = join(freshFolder(), 'unet');
+    mkdirSync(folder);
+    copyFileSync(modelPath('sd15-sdpa-ts17'), join(folder, 'model.onnx'));
+    const [base, out] = [join(folder, 'model.onnx'), join(folder, 'patched.onnx')];
+    const adapter = adapterPath('sd15', 'base');
+    assert.equal(ipgraft('compile', base, '--adapter', adapter, '--scale', 'optional=0.6', '-o', out), shown);
+  });
+
+  it('the library example of the README type-checks', () => {
+    const code = /```ts\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8'))![1]!;
+    const project = new Project({ tsConfigFilePath: 'tsconfig.json', skipAddingFilesFromTsConfig: true });
+    const file = project.createSourceFile(
+      'runtime/readme-example.ts',
+      code.replace("'ipgraft'", "'./index.js'"),
+    );
+    assert.deepEqual(
+      file.getPreEmitDiagnostics().map((diagnostic) => diagnostic.getMessageText()),
+      [],
+    );
   });
 
   it('the pass of “adding a pass” compiles and does what it says', async () => {

@@ -5,10 +5,12 @@ import { fingerprint } from './fingerprint.js';
 import type { ByteSource } from './io/byte-source.js';
 import type { ModelFolder } from './io/model-folder.js';
 import type { Graph } from './onnx/graph.js';
+import { storedWeights } from './onnx/place-weights.js';
 import type { Model } from './onnx/read-model.js';
 import { modelMessage } from './onnx/schema.js';
 import { writeModel } from './onnx/write-model.js';
 import { parseWeightsPlace } from './weights-place.js';
+import { sampleWeights } from './weights-sample.js';
 import { loadSparse } from './wire/load-sparse.js';
 import { Rope } from './wire/rope.js';
 
@@ -41,10 +43,11 @@ export async function strip(model: Model, folder: ModelFolder, keys: StampKeys):
   const base = model.graph.metadata.get(keys.base) ?? '';
   const weights = graph.metadata.get(keys.weights);
   if (weights !== undefined) {
-    const { location, isBase } = parseWeightsPlace(weights);
-    const source = await folder.open(location);
-    if (isBase) await refuseOtherBase(source, base);
-    graph = carryWeights(graph, location, source);
+    const place = parseWeightsPlace(weights);
+    const source = await folder.open(place.location);
+    if (place.isBase) await refuseOtherBase(source, base);
+    graph = carryWeights(graph, place.location, source);
+    if (place.isBase) await refuseOtherWeights(graph, source, place.sample ?? '');
   }
   const metadata = new Map([...graph.metadata].filter(([key]) => !key.startsWith(keys.prefix)));
   const file = writeModel(model, graph.with({ metadata }));
@@ -61,6 +64,17 @@ async function refuseOtherBase(source: ByteSource, base: string): Promise<void> 
     if (!(error instanceof IpgraftError)) throw error;
   }
   refuseDifference(base, found);
+}
+
+/** The graph is the base's, but its weights may be those of another training. */
+async function refuseOtherWeights(graph: Graph, source: ByteSource, sample: string): Promise<void> {
+  const found = await sampleWeights(storedWeights(graph, source));
+  if (found === sample) return;
+  throw new IpgraftError(
+    'VERIFY_BASE_CHANGED',
+    `${source.name} has the graph of the base, but other weights`,
+    { file: source.name, sought: sample, found },
+  );
 }
 
 function refuseDifference(sought: string, found: string): void {

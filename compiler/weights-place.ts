@@ -1,7 +1,12 @@
 import { z } from 'zod';
 import { IpgraftError } from './errors.js';
 
-const schema = z.strictObject({ location: z.string(), isBase: z.boolean() });
+const schema = z.strictObject({
+  location: z.string(),
+  isBase: z.boolean(),
+  /** Of the weights that lie in the base file, as `sampleWeights` gives it. */
+  sample: z.string().optional(),
+});
 
 /** The file in which a patched model names large weights that its base carried: the base file itself, or a new one. */
 export type WeightsPlace = z.infer<typeof schema>;

@@ -3,12 +3,18 @@ import { basename, dirname, join, parse, resolve } from 'node:path';
 import { IpgraftError } from '../compiler/errors.js';
 import { type OutputFile, type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
 import { externalLocations } from '../compiler/onnx/external-data.js';
-import { type PlacedWeights, type Placement, placeWeights } from '../compiler/onnx/place-weights.js';
+import {
+  type PlacedWeights,
+  type Placement,
+  placeWeights,
+  storedWeights,
+} from '../compiler/onnx/place-weights.js';
 import { writeModel } from '../compiler/onnx/write-model.js';
 import type { WeightsPlace } from '../compiler/weights-place.js';
+import { sampleWeights } from '../compiler/weights-sample.js';
 import { WEIGHTS_KEY } from '../passes/stamp-metadata.js';
 import type { PatchedModel } from './compile.js';
-import { filesOf } from './open.js';
+import { filesOf, type OpenedModel } from './open.js';
 
 /** `auto` references the base's weights when the output lies in the base's folder, and copies them when it does not. */
 export type WeightsMode = 'auto' | 'reference' | 'copy';
@@ -74,7 +80,12 @@ export async function planOutput(
 
   const locations = [...externalLocations(opened.graph)];
   const sidecarName = `${parse(target).name}.ip_adapter.data`;
-  const placed = placeAll(patched, mode, sidecarName, locations.length > 0);
+  const placed = placeAll(
+    patched,
+    mode === 'reference' ? await baseWeights(opened) : null,
+    sidecarName,
+    locations.length > 0,
+  );
   const model = writeModel(opened, placed.graph);
   if (model.length > LARGEST_MESSAGE) {
     throw new IpgraftError(
@@ -109,9 +120,16 @@ export async function planOutput(
   };
 }
 
+/** The base file as the place of its own weights. */
+async function baseWeights({ path, graph, source }: OpenedModel): Promise<WeightsPlace> {
+  const sample = await sampleWeights(storedWeights(graph, source));
+  return { location: basename(path!), isBase: true, sample };
+}
+
+/** Large weights go where `base` says, or with the result when it is `null`. */
 function placeAll(
   patched: PatchedModel,
-  mode: 'reference' | 'copy',
+  base: WeightsPlace | null,
   sidecar: string,
   hasExternal: boolean,
 ): PlacedWeights {
@@ -123,10 +141,7 @@ function placeAll(
     const metadata = new Map([...placed.graph.metadata, [WEIGHTS_KEY, JSON.stringify(where)]]);
     return { ...placed, graph: placed.graph.with({ metadata }) };
   };
-  if (mode === 'reference') {
-    const reference = basename(opened.path!);
-    return place({ sidecar, base: { reference } }, { location: reference, isBase: true });
-  }
+  if (base !== null) return place({ sidecar, base: { reference: base.location } }, base);
   const beside: WeightsPlace = { location: sidecar, isBase: false };
   const carried = place({ sidecar: hasExternal ? sidecar : null, base: 'carry' }, beside);
   return writeModel(opened, carried.graph).length <= LARGEST_MESSAGE

@@ -18,9 +18,14 @@ import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { TextReader, Uint8ArrayReader, Uint8ArrayWriter, ZipWriter } from '@zip.js/zip.js';
 import type { ErrorCode } from '../compiler/errors.js';
+import { writeFiles } from '../compiler/io/write-files.js';
+import { storedWeights } from '../compiler/onnx/place-weights.js';
 import { onnx } from '../compiler/onnx/proto.js';
+import { Rope } from '../compiler/wire/rope.js';
+import { openModel } from '../runtime/open.js';
 import { contentOf, ipgraft, ipgraftProcess, MAIN, type Outcome, placeModel } from './command.js';
 import { adapterPath, fixturePath, freshFolder, modelPath } from './fixtures.js';
+import { refusal } from './refusal.js';
 
 const MODEL = 'sd15-sdpa-ts17';
 const EXTERNAL = 'sd15-sdpa-ts17-external';
@@ -48,10 +53,12 @@ function isRefused({ code: exit, stdout, stderr }: Outcome, code: ErrorCode): vo
 }
 
 /** Runs a command that must be refused with this code, and must leave the folder as it was. */
-async function refuses(code: ErrorCode, folder: string, ...args: readonly string[]): Promise<void> {
+async function refuses(code: ErrorCode, folder: string, ...args: readonly string[]): Promise<Outcome> {
   const before = contentOf(folder);
-  isRefused(await ipgraft(args[0]!, '--json', ...args.slice(1)), code);
+  const outcome = await ipgraft(args[0]!, '--json', ...args.slice(1));
+  isRefused(outcome, code);
   assert.deepEqual(contentOf(folder), before, 'something was left behind or changed');
+  return outcome;
 }
 
 function put(name: string, content: string | Uint8Array): { folder: string; path: string } {
@@ -182,6 +189,20 @@ describe('a model that is not for this is refused', () => {
     cpSync(out, join(other, 'p.onnx'));
     const args = ['strip', join(other, 'p.onnx'), '-o', join(other, 'back.onnx')];
     await refuses('MODEL_EXTERNAL_MISSING', other, ...args);
+  });
+
+  it('strip refuses when the base of another training stands where the base stood', async () => {
+    const { folder, base } = placeModel(MODEL);
+    const out = join(folder, 'p.onnx');
+    assert.equal((await ipgraft('compile', base, '-a', ADAPTER, '-o', out)).code, 0);
+    const opened = await openModel(base);
+    const bytes = readFileSync(base);
+    for (const { offset, length } of storedWeights(opened.graph, opened.source))
+      for (let i = offset; i < offset + length; i += 4) bytes[i]! ^= 1;
+    await opened.close();
+    writeFileSync(base, bytes);
+    const outcome = await refuses('VERIFY_BASE_CHANGED', folder, 'strip', out, '-o', join(folder, 'back'));
+    assert.match(outcome.stderr, /other weights/);
   });
 
   it('strip refuses when another file stands where the base stood', async () => {
@@ -442,6 +463,13 @@ describe('a checkpoint that is none, or not for this UNet, is refused', () => {
     });
   }
 
+  it('an adapter before the base is told from a missing one', async () => {
+    const { folder, base } = placeModel(MODEL);
+    const args = ['compile', '-a', ADAPTER, base, '-o', join(folder, 'out.onnx')];
+    const { stderr } = await refuses('OPTION_INVALID', folder, ...args);
+    assert.match(stderr, /the file comes first/i);
+  });
+
   it('a missing adapter', async () => {
     const folder = freshFolder();
     const args = ['-a', join(folder, 'none.bin'), '-o', join(folder, 'out.onnx')];
@@ -544,6 +572,40 @@ describe('external data that is not to be trusted is refused', () => {
       await refuses('MODEL_EXTERNAL_TRUNCATED', folder, ...compiling(folder, base));
     });
   }
+
+  it('whose file is gone, though only a constant and a constant in a branch name it', async () => {
+    for (const nested of [false, true]) {
+      const { folder, base } = placeModel(MODEL);
+      const model = onnx.ModelProto.decode(readFileSync(base));
+      const constant = onnx.NodeProto.create({
+        opType: 'Constant',
+        output: ['far'],
+        attribute: [
+          {
+            name: 'value',
+            type: onnx.AttributeProto.AttributeType.TENSOR,
+            t: {
+              dataType: 1,
+              dims: [4],
+              dataLocation: 1,
+              externalData: [{ key: 'location', value: 'constant.data' }],
+            },
+          },
+        ],
+      });
+      const branch = { name: 'branch', node: [constant], output: [] };
+      const conditional = onnx.NodeProto.create({
+        opType: 'If',
+        output: ['either'],
+        input: ['yes'],
+        attribute: [{ name: 'then_branch', type: onnx.AttributeProto.AttributeType.GRAPH, g: branch }],
+      });
+      model.graph!.node!.push(nested ? conditional : constant);
+      writeFileSync(base, onnx.ModelProto.encode(model).finish());
+      const args = ['compile', base, '-a', ADAPTER, '-o', join(folder, 'elsewhere', 'out.onnx')];
+      await refuses('MODEL_EXTERNAL_MISSING', folder, ...args);
+    }
+  });
 
   it('whose file is cut off', async () => {
     const { folder, base } = placeModel(EXTERNAL);
@@ -679,6 +741,19 @@ describe('outputs that cannot be written are refused, and nothing is left behind
       readdirSync(folder).filter((name) => name.includes('out.onnx')),
       [],
     );
+  });
+
+  it('a file that cannot take its place: what stood in its place before is gone too, and so is a new folder', async () => {
+    const folder = freshFolder();
+    const [first, second] = [join(folder, 'new', 'deeper', 'a'), join(folder, 'b')];
+    const content = Rope.of(new Uint8Array(8));
+    const blocking = {
+      onProgress: (done: number, total: number) =>
+        void (done === total && mkdirSync(join(second, 'full'), { recursive: true })),
+    };
+    const files = [first, second].map((path) => ({ path, content }));
+    await assert.rejects(writeFiles(files, blocking), refusal('OUTPUT_FAILED'));
+    assert.deepEqual(contentOf(folder), { b: 'folder', 'b/full': 'folder' });
   });
 
   it('a disk that is full', () => {

@@ -102,8 +102,8 @@ export function constantTensor(graph: Graph, value: ValueName): ConstantTensor |
   const node = graph.producer(value);
   if (node === undefined) return undefined;
   if (node.opType === 'Constant') {
-    const tensor = node.constantHeader();
-    return tensor && { ...tensor, initializer: null };
+    const [tensor] = node.tensors();
+    return tensor && { dims: tensor.dims, dataType: tensor.dataType, initializer: null };
   }
   const from = constantTensor(graph, node.inputs[0] ?? '');
   if (from === undefined) return undefined;

@@ -1,4 +1,4 @@
-import { constants, copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { constants, copyFile, mkdir, open, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { IpgraftError } from '../errors.js';
 import type { Rope } from '../wire/rope.js';
@@ -27,7 +27,8 @@ const CHUNK = 8 * 1024 * 1024;
 
 /**
  * Writes files that belong together: each under a temporary name first, renamed when all are complete, in the given
- * order. When anything fails no file is left and none is changed.
+ * order. When anything fails no file and no folder is left, and none is changed; only should a rename fail after others
+ * have replaced files (`force`), those stay replaced.
  * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_IS_INPUT`, `OUTPUT_FAILED` (disk full, no permission), `OPTION_INVALID` when
  *   two outputs are one file
  */
@@ -46,9 +47,12 @@ export async function writeFiles(files: readonly OutputFile[], options: WriteOpt
     options.onProgress?.(done, total);
   };
   const drafts = files.map(({ path }) => join(dirname(path), `.${basename(path)}.${process.pid}.ipgraft`));
+  const madeFolders = new Set<string>();
+  const inPlace: string[] = [];
   try {
     for (const [i, { path, content }] of files.entries()) {
-      await mkdir(dirname(path), { recursive: true });
+      const topmost = await mkdir(dirname(path), { recursive: true });
+      if (topmost !== undefined) for (const folder of upTo(topmost, dirname(path))) madeFolders.add(folder);
       if ('copyOf' in content) {
         // The kernel copies, or shares the blocks where the file system can.
         await copyFile(content.copyOf, drafts[i]!, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
@@ -56,12 +60,24 @@ export async function writeFiles(files: readonly OutputFile[], options: WriteOpt
       } else await writeRope(drafts[i]!, content, progress);
     }
     options.signal?.throwIfAborted();
-    for (const [i, { path }] of files.entries()) await rename(drafts[i]!, path);
+    for (const [i, { path }] of files.entries()) {
+      const replaces = (await identity(path)) !== null;
+      await rename(drafts[i]!, path);
+      if (!replaces) inPlace.push(path);
+    }
   } catch (error) {
     // What cannot be removed was never made.
-    await Promise.allSettled(drafts.map((draft) => rm(draft, { force: true })));
+    await Promise.allSettled([...drafts, ...inPlace].map((file) => rm(file, { force: true })));
+    // Deepest first; one that is not empty holds what somebody else put there, and stays.
+    for (const folder of [...madeFolders].sort((a, b) => b.length - a.length))
+      await rmdir(folder).catch(() => {});
     throw asOutputError(error, files[0]?.path ?? '');
   }
+}
+
+/** `folder` and what encloses it, up to `topmost`. */
+function upTo(topmost: string, folder: string): string[] {
+  return resolve(folder) === resolve(topmost) ? [folder] : [folder, ...upTo(topmost, dirname(folder))];
 }
 
 function refuseTwins(files: readonly OutputFile[]): void {

@@ -1,15 +1,27 @@
 import { IpgraftError } from '../errors.js';
 import { checkLocation, type ModelFolder } from '../io/model-folder.js';
 import type { Graph } from './graph.js';
-import type { Initializer } from './initializer.js';
 import type { ExternalData } from './tensor-header.js';
 
-/** The files that a graph's initializers name. */
+/** A tensor whose data lies outside the model file. */
+interface ExternalTensor {
+  readonly name: string;
+  readonly external: ExternalData;
+}
+
+/** The files that a graph's tensors name: initializers, constants, and both within subgraphs. */
 export function externalLocations(graph: Graph): Set<string> {
-  const locations = new Set<string>();
-  for (const { external } of graph.initializers.values())
-    if (external !== null) locations.add(external.location);
-  return locations;
+  return new Set(externalTensors(graph).map(({ external }) => external.location));
+}
+
+function externalTensors({ initializers, nodes }: Pick<Graph, 'initializers' | 'nodes'>): ExternalTensor[] {
+  const found: ExternalTensor[] = [];
+  const add = (name: string, { external }: { readonly external: ExternalData | null }) => {
+    if (external !== null) found.push({ name, external });
+  };
+  for (const tensor of initializers.values()) add(tensor.name, tensor);
+  for (const node of nodes) for (const tensor of node.tensors()) add(node.label, tensor);
+  return found;
 }
 
 /**
@@ -18,7 +30,8 @@ export function externalLocations(graph: Graph): Set<string> {
  */
 export async function checkExternalData(graph: Graph, folder: ModelFolder): Promise<void> {
   const sizes = new Map<string, number>();
-  for (const location of externalLocations(graph)) {
+  const tensors = externalTensors(graph);
+  for (const location of new Set(tensors.map(({ external }) => external.location))) {
     checkLocation(location);
     const size = await folder.size(location);
     if (size === null) {
@@ -30,12 +43,10 @@ export async function checkExternalData(graph: Graph, folder: ModelFolder): Prom
     }
     sizes.set(location, size);
   }
-  for (const tensor of graph.initializers.values()) {
-    if (tensor.external !== null) checkRange(tensor, tensor.external, sizes.get(tensor.external.location)!);
-  }
+  for (const tensor of tensors) checkRange(tensor, sizes.get(tensor.external.location)!);
 }
 
-function checkRange(tensor: Initializer, external: ExternalData, size: number): void {
+function checkRange({ name, external }: ExternalTensor, size: number): void {
   const { offset, length, location } = external;
   const numbers =
     Number.isSafeInteger(offset) &&
@@ -45,7 +56,7 @@ function checkRange(tensor: Initializer, external: ExternalData, size: number): 
   if (numbers && end <= size) return;
   throw new IpgraftError(
     'MODEL_EXTERNAL_TRUNCATED',
-    `${tensor.name} needs bytes ${offset} to ${end} of ${location}, which has ${size}`,
-    { tensor: tensor.name, location, sought: end, found: size },
+    `${name} needs bytes ${offset} to ${end} of ${location}, which has ${size}`,
+    { tensor: name, location, sought: end, found: size },
   );
 }

@@ -3,7 +3,7 @@ import { Rope } from '../wire/rope.js';
 import { splice, textRecord } from '../wire/splice.js';
 import { type AttributeProto, onnx } from './proto.js';
 import { ATTRIBUTE, ENTRY, GRAPH, NODE } from './schema.js';
-import { readTensorHeader } from './tensor-header.js';
+import { readTensorHeader, type TensorHeader } from './tensor-header.js';
 import { ValueInfo } from './value-info.js';
 import type { ValueName } from './value-name.js';
 
@@ -93,16 +93,17 @@ export class Node {
     });
   }
 
-  /** Shape and type of the tensor that a Constant node makes, however large its data is. */
-  constantHeader(): { dims: readonly number[]; dataType: number } | undefined {
-    for (const field of this.fieldsOf(NODE.attribute)) {
+  /** Tensors in the node's attributes (a Constant has one, a subgraph many), however large their data is. */
+  tensors(): TensorHeader[] {
+    return this.fieldsOf(NODE.attribute).flatMap((field) => {
       const attribute = this.record.slice(field.payload, field.end);
-      const tensor = fields(attribute).find((part) => part.number === ATTRIBUTE.tensor);
-      if (tensor === undefined) continue;
-      const { dims, dataType } = readTensorHeader(attribute.slice(tensor.payload, tensor.end));
-      return { dims, dataType };
-    }
-    return undefined;
+      return fields(attribute).flatMap((part) => {
+        const { number } = part;
+        const content = () => attribute.slice(part.payload, part.end);
+        if (number === ATTRIBUTE.tensor || number === ATTRIBUTE.tensors) return [readTensorHeader(content())];
+        return number === ATTRIBUTE.graph || number === ATTRIBUTE.graphs ? tensorsOfSubgraph(content()) : [];
+      });
+    });
   }
 
   /** The same node with one input changed: one record is replaced, every other byte stays. */
@@ -141,6 +142,14 @@ export class Node {
     this.cachedFields ??= fields(this.record);
     return this.cachedFields.filter((field) => field.number === number);
   }
+}
+
+function tensorsOfSubgraph(graph: Rope): TensorHeader[] {
+  return fields(graph).flatMap((field) => {
+    const content = () => graph.slice(field.payload, field.end);
+    if (field.number === GRAPH.initializer) return [readTensorHeader(content())];
+    return field.number === GRAPH.node ? new Node(content(), null).tensors() : [];
+  });
 }
 
 function readSubgraph(graph: Rope): { nodes: Node[]; outputs: ValueName[] } {

@@ -64,5 +64,11 @@ function report(error: unknown, json: boolean): number {
 function asIpgraftError(error: unknown): IpgraftError | undefined {
   if (error instanceof IpgraftError) return error;
   if (!(error instanceof CommanderError)) return undefined;
-  return new IpgraftError('OPTION_INVALID', error.message.replace(/^error: /, ''));
+  const message = error.message.replace(/^error: /, '');
+  // An option that takes several values takes whatever stands behind it.
+  const hint =
+    'The file comes first, before the options: ipgraft compile BASE.onnx --adapter FILE -o OUT.onnx';
+  return error.code === 'commander.missingArgument'
+    ? new IpgraftError('OPTION_INVALID', message, {}, { hint })
+    : new IpgraftError('OPTION_INVALID', message);
 }

@@ -27,7 +27,12 @@ export function stripCommand({ print, signal }: Terminal): Command {
           stripPatched(model, output, { force: force === true, signal, onProgress }),
         );
         if (json) print(JSON.stringify({ file: basename(output), bytes }, null, 2));
-        else row(print, 'wrote', `${basename(output)}  ${size(bytes)}: the base, its graph verified`);
+        else
+          row(
+            print,
+            'wrote',
+            `${basename(output)}  ${size(bytes)}: the base; its graph and samples of its weights agree`,
+          );
       } finally {
         await model.close();
       }

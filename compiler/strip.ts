@@ -5,7 +5,6 @@ import { fingerprint } from './fingerprint.js';
 import type { ByteSource } from './io/byte-source.js';
 import type { ModelFolder } from './io/model-folder.js';
 import type { Graph } from './onnx/graph.js';
-import { storedWeights } from './onnx/place-weights.js';
 import type { Model } from './onnx/read-model.js';
 import { modelMessage } from './onnx/schema.js';
 import { writeModel } from './onnx/write-model.js';
@@ -45,9 +44,8 @@ export async function strip(model: Model, folder: ModelFolder, keys: StampKeys):
   if (weights !== undefined) {
     const place = parseWeightsPlace(weights);
     const source = await folder.open(place.location);
-    if (place.isBase) await refuseOtherBase(source, base);
+    if (place.isBase) await refuseOtherBase(source, base, place.sample);
     graph = carryWeights(graph, place.location, source);
-    if (place.isBase) await refuseOtherWeights(graph, source, place.sample ?? '');
   }
   const metadata = new Map([...graph.metadata].filter(([key]) => !key.startsWith(keys.prefix)));
   const file = writeModel(model, graph.with({ metadata }));
@@ -56,25 +54,27 @@ export async function strip(model: Model, folder: ModelFolder, keys: StampKeys):
 }
 
 /** Weights that are only named lie in the base file: another file of that name would give another model's weights. */
-async function refuseOtherBase(source: ByteSource, base: string): Promise<void> {
-  let found = 'none';
-  try {
-    found = fingerprint(await loadSparse(source, modelMessage));
-  } catch (error) {
-    if (!(error instanceof IpgraftError)) throw error;
-  }
-  refuseDifference(base, found);
-}
-
-/** The graph is the base's, but its weights may be those of another training. */
-async function refuseOtherWeights(graph: Graph, source: ByteSource, sample: string): Promise<void> {
-  const found = await sampleWeights(storedWeights(graph, source));
+async function refuseOtherBase(source: ByteSource, base: string, sample: string): Promise<void> {
+  const file = await loadAny(source);
+  if (file === null) return refuseDifference(base, 'none');
+  refuseDifference(base, fingerprint(file));
+  const found = await sampleWeights(file);
   if (found === sample) return;
   throw new IpgraftError(
     'VERIFY_BASE_CHANGED',
     `${source.name} has the graph of the base, but other weights`,
     { file: source.name, sought: sample, found },
   );
+}
+
+/** A file as a rope, or `null` when it is no protobuf message. */
+async function loadAny(source: ByteSource): Promise<Rope | null> {
+  try {
+    return await loadSparse(source, modelMessage);
+  } catch (error) {
+    if (error instanceof IpgraftError) return null;
+    throw error;
+  }
 }
 
 function refuseDifference(sought: string, found: string): void {

@@ -1,12 +1,11 @@
 import { z } from 'zod';
 import { IpgraftError } from './errors.js';
 
-const schema = z.strictObject({
-  location: z.string(),
-  isBase: z.boolean(),
-  /** Of the weights that lie in the base file, as `sampleWeights` gives it. */
-  sample: z.string().optional(),
-});
+const schema = z.discriminatedUnion('isBase', [
+  /** `sample` is what `sampleWeights` gives for the base file. */
+  z.strictObject({ location: z.string(), isBase: z.literal(true), sample: z.string() }),
+  z.strictObject({ location: z.string(), isBase: z.literal(false) }),
+]);
 
 /** The file in which a patched model names large weights that its base carried: the base file itself, or a new one. */
 export type WeightsPlace = z.infer<typeof schema>;

@@ -1,28 +1,21 @@
-import type { ByteSource } from './io/byte-source.js';
 import { sha256 } from './io/sha256.js';
+import type { Rope } from './wire/rope.js';
 
-/** Where a tensor's bytes lie. */
-export interface StoredRange {
-  readonly source: ByteSource;
-  readonly offset: number;
-  readonly length: number;
-}
-
-/** What is read of each tensor. Bytes. */
+/** What is read of each payload. Bytes. */
 const SAMPLE = 256;
 
 /**
- * SHA-256 of the bytes in the middle of each range, in the order in which they lie: tells the weights of one training from those of another
- * without reading gigabytes. It does not see a change elsewhere in a tensor; only a comparison of all bytes does.
+ * SHA-256 of the bytes in the middle of every large payload, which a fingerprint leaves out: tells the weights of one training
+ * from those of another without reading gigabytes. It does not see a change elsewhere in a tensor; only a comparison of all
+ * bytes does.
  */
-export async function sampleWeights(ranges: readonly StoredRange[]): Promise<string> {
+export async function sampleWeights(file: Rope): Promise<string> {
   const samples = await Promise.all(
-    ranges
-      .toSorted((a, b) => a.offset - b.offset)
-      .map(({ source, offset, length }) => {
-        const size = Math.min(SAMPLE, length);
-        return source.read(offset + Math.floor((length - size) / 2), size);
-      }),
+    file.segments.map((segment) => {
+      if (segment.kind !== 'stored') return new Uint8Array();
+      const size = Math.min(SAMPLE, segment.length);
+      return segment.source.read(segment.offset + Math.floor((segment.length - size) / 2), size);
+    }),
   );
   const digest = sha256();
   for (const sample of samples) digest.update(sample);

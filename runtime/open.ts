@@ -8,7 +8,7 @@ import type { ByteSource } from '../compiler/io/byte-source.js';
 import { fileFolder } from '../compiler/io/file-folder.js';
 import { openFile } from '../compiler/io/file-source.js';
 import type { ModelFolder } from '../compiler/io/model-folder.js';
-import { checkExternalData, externalLocations } from '../compiler/onnx/external-data.js';
+import { checkExternalData } from '../compiler/onnx/external-data.js';
 import { type Model, readModel } from '../compiler/onnx/read-model.js';
 import { type Adapter, readAdapter } from '../passes/adapter/adapter.js';
 
@@ -17,6 +17,8 @@ export interface OpenedModel extends Model {
   readonly folder: ModelFolder;
   /** Where it is on disk, links resolved; `null` for a model that is not a file. */
   readonly path: string | null;
+  /** The external data files that it names, in its folder. */
+  readonly dataFiles: readonly string[];
   close(): Promise<void>;
 }
 
@@ -39,9 +41,9 @@ export async function openModel(
   const files = path === null ? folder : fileFolder(dirname(path));
   return closingOnError(source, async () => {
     const model = await readModel(source);
-    await checkExternalData(model.graph, files);
+    const dataFiles = await checkExternalData(model.graph, files);
     const close = async () => void (await Promise.all([source.close(), files.close()]));
-    return { ...model, folder: files, path, close };
+    return { ...model, folder: files, path, dataFiles, close };
   });
 }
 
@@ -59,9 +61,9 @@ export async function openAdapter(from: string | ByteSource): Promise<OpenedAdap
 }
 
 /** Paths of a model's own files: itself and its external data. */
-export function filesOf({ path, graph }: OpenedModel): string[] {
+export function filesOf({ path, dataFiles }: OpenedModel): string[] {
   if (path === null) return [];
-  return [path, ...[...externalLocations(graph)].map((location) => join(dirname(path), location))];
+  return [path, ...dataFiles.map((location) => join(dirname(path), location))];
 }
 
 /** Opens a path; a missing file is a matter of options, not of models. */

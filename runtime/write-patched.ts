@@ -2,13 +2,7 @@ import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import { IpgraftError } from '../compiler/errors.js';
 import { type OutputFile, type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
-import { externalLocations } from '../compiler/onnx/external-data.js';
-import {
-  type PlacedWeights,
-  type Placement,
-  placeWeights,
-  storedWeights,
-} from '../compiler/onnx/place-weights.js';
+import { type PlacedWeights, type Placement, placeWeights } from '../compiler/onnx/place-weights.js';
 import { writeModel } from '../compiler/onnx/write-model.js';
 import type { WeightsPlace } from '../compiler/weights-place.js';
 import { sampleWeights } from '../compiler/weights-sample.js';
@@ -78,7 +72,7 @@ export async function planOutput(
   }
   const mode = weights === 'copy' || !besideBase ? 'copy' : 'reference';
 
-  const locations = [...externalLocations(opened.graph)];
+  const locations = opened.dataFiles;
   const sidecarName = `${parse(target).name}.ip_adapter.data`;
   const placed = placeAll(
     patched,
@@ -121,9 +115,8 @@ export async function planOutput(
 }
 
 /** The base file as the place of its own weights. */
-async function baseWeights({ path, graph, source }: OpenedModel): Promise<WeightsPlace> {
-  const sample = await sampleWeights(storedWeights(graph, source));
-  return { location: basename(path!), isBase: true, sample };
+async function baseWeights({ path, file }: OpenedModel): Promise<WeightsPlace> {
+  return { location: basename(path!), isBase: true, sample: await sampleWeights(file) };
 }
 
 /** Large weights go where `base` says, or with the result when it is `null`. */

@@ -19,7 +19,6 @@ import { gunzipSync } from 'node:zlib';
 import { TextReader, Uint8ArrayReader, Uint8ArrayWriter, ZipWriter } from '@zip.js/zip.js';
 import type { ErrorCode } from '../compiler/errors.js';
 import { writeFiles } from '../compiler/io/write-files.js';
-import { storedWeights } from '../compiler/onnx/place-weights.js';
 import { onnx } from '../compiler/onnx/proto.js';
 import { Rope } from '../compiler/wire/rope.js';
 import { openModel } from '../runtime/open.js';
@@ -197,8 +196,10 @@ describe('a model that is not for this is refused', () => {
     assert.equal((await ipgraft('compile', base, '-a', ADAPTER, '-o', out)).code, 0);
     const opened = await openModel(base);
     const bytes = readFileSync(base);
-    for (const { offset, length } of storedWeights(opened.graph, opened.source))
-      for (let i = offset; i < offset + length; i += 4) bytes[i]! ^= 1;
+    for (const segment of opened.file.segments) {
+      if (segment.kind !== 'stored') continue;
+      for (let i = segment.offset; i < segment.offset + segment.length; i += 4) bytes[i]! ^= 1;
+    }
     await opened.close();
     writeFileSync(base, bytes);
     const outcome = await refuses('VERIFY_BASE_CHANGED', folder, 'strip', out, '-o', join(folder, 'back'));
@@ -743,7 +744,7 @@ describe('outputs that cannot be written are refused, and nothing is left behind
     );
   });
 
-  it('a file that cannot take its place: what stood in its place before is gone too, and so is a new folder', async () => {
+  it('a file that cannot take its place: the one that took its own is gone too, and so are new folders', async () => {
     const folder = freshFolder();
     const [first, second] = [join(folder, 'new', 'deeper', 'a'), join(folder, 'b')];
     const content = Rope.of(new Uint8Array(8));

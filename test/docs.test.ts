@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -11,6 +10,7 @@ import { generatedDocs } from '../docs/generated-docs.js';
 import { graftOf } from '../passes/graft.js';
 import { graftPasses, locate } from '../passes/index.js';
 import { openAdapter, openModel } from '../runtime/open.js';
+import { ipgraftProcess } from './command.js';
 import { adapterPath, freshFolder, modelPath } from './fixtures.js';
 
 const root = process.cwd();
@@ -25,11 +25,9 @@ const pages = [
 ];
 
 /** What the command line prints, which must succeed. */
-function ipgraft(...args: readonly string[]): string {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['dist/runtime/cli/main.js', ...args], {
-    encoding: 'utf8',
-  });
-  assert.equal(status, 0, stderr);
+function printed(...args: readonly string[]): string {
+  const { code, stdout, stderr } = ipgraftProcess(...args);
+  assert.equal(code, 0, stderr);
   return stdout;
 }
 
@@ -119,7 +117,7 @@ describe('docs', () => {
   });
 
   it('the README lists every option of compile', () => {
-    const options = [...ipgraft('help', 'compile').matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)]
+    const options = [...printed('help', 'compile').matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)]
       .map((match) => match[1]!)
       .filter((option) => option !== '--help');
     const listed = new Set(readFileSync('README.md', 'utf8').match(/--[a-z][a-z-]+/g));
@@ -134,7 +132,7 @@ describe('docs', () => {
     copyFileSync(modelPath('sd15-sdpa-ts17'), join(folder, 'model.onnx'));
     const [base, out] = [join(folder, 'model.onnx'), join(folder, 'patched.onnx')];
     const adapter = adapterPath('sd15', 'base');
-    assert.equal(ipgraft('compile', base, '--adapter', adapter, '--scale', 'optional=0.6', '-o', out), shown);
+    assert.equal(printed('compile', base, '--adapter', adapter, '--scale', 'optional=0.6', '-o', out), shown);
   });
 
   it('the library example of the README type-checks', () => {

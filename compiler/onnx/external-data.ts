@@ -9,12 +9,8 @@ interface ExternalTensor {
   readonly external: ExternalData;
 }
 
-/** The files that a graph's tensors name: initializers, constants, and both within subgraphs. */
-export function externalLocations(graph: Graph): Set<string> {
-  return new Set(externalTensors(graph).map(({ external }) => external.location));
-}
-
-function externalTensors({ initializers, nodes }: Pick<Graph, 'initializers' | 'nodes'>): ExternalTensor[] {
+/** Among initializers, constants, and both within subgraphs. */
+function externalTensors({ initializers, nodes }: Graph): ExternalTensor[] {
   const found: ExternalTensor[] = [];
   const add = (name: string, { external }: { readonly external: ExternalData | null }) => {
     if (external !== null) found.push({ name, external });
@@ -25,10 +21,10 @@ function externalTensors({ initializers, nodes }: Pick<Graph, 'initializers' | '
 }
 
 /**
- * Checks that every external tensor lies inside an existing file of the folder. Reads sizes only.
+ * Checks that every external tensor lies inside an existing file of the folder, and answers with these files. Reads sizes only.
  * @throws IpgraftError `MODEL_EXTERNAL_ESCAPES`, `MODEL_EXTERNAL_MISSING`, `MODEL_EXTERNAL_TRUNCATED`
  */
-export async function checkExternalData(graph: Graph, folder: ModelFolder): Promise<void> {
+export async function checkExternalData(graph: Graph, folder: ModelFolder): Promise<string[]> {
   const sizes = new Map<string, number>();
   const tensors = externalTensors(graph);
   for (const location of new Set(tensors.map(({ external }) => external.location))) {
@@ -44,6 +40,7 @@ export async function checkExternalData(graph: Graph, folder: ModelFolder): Prom
     sizes.set(location, size);
   }
   for (const tensor of tensors) checkRange(tensor, sizes.get(tensor.external.location)!);
+  return [...sizes.keys()];
 }
 
 function checkRange({ name, external }: ExternalTensor, size: number): void {

@@ -84,26 +84,18 @@ export class Node {
   }
 
   /** The graphs in the node's attributes (control flow keeps its branches there), whose nodes may read any value around them. */
-  subgraphs(): { nodes: Node[]; outputs: ValueName[] }[] {
-    return this.fieldsOf(NODE.attribute).flatMap((field) => {
-      const attribute = this.record.slice(field.payload, field.end);
-      return fields(attribute)
-        .filter((part) => part.number === ATTRIBUTE.graph || part.number === ATTRIBUTE.graphs)
-        .map((part) => readSubgraph(attribute.slice(part.payload, part.end)));
-    });
+  subgraphs(): Subgraph[] {
+    return this.inAttributes(ATTRIBUTE.graph, ATTRIBUTE.graphs).map(readSubgraph);
   }
 
   /** Tensors in the node's attributes (a Constant has one, a subgraph many), however large their data is. */
   tensors(): TensorHeader[] {
-    return this.fieldsOf(NODE.attribute).flatMap((field) => {
-      const attribute = this.record.slice(field.payload, field.end);
-      return fields(attribute).flatMap((part) => {
-        const { number } = part;
-        const content = () => attribute.slice(part.payload, part.end);
-        if (number === ATTRIBUTE.tensor || number === ATTRIBUTE.tensors) return [readTensorHeader(content())];
-        return number === ATTRIBUTE.graph || number === ATTRIBUTE.graphs ? tensorsOfSubgraph(content()) : [];
-      });
-    });
+    const own = this.inAttributes(ATTRIBUTE.tensor, ATTRIBUTE.tensors).map(readTensorHeader);
+    const within = this.subgraphs().flatMap(({ initializers, nodes }) => [
+      ...initializers,
+      ...nodes.flatMap((node) => node.tensors()),
+    ]);
+    return [...own, ...within];
   }
 
   /** The same node with one input changed: one record is replaced, every other byte stays. */
@@ -138,26 +130,38 @@ export class Node {
     return this.fieldsOf(number).map((field) => DECODER.decode(content(this.record, field)));
   }
 
+  /** What the attributes hold in these fields. */
+  private inAttributes(...numbers: readonly number[]): Rope[] {
+    return this.fieldsOf(NODE.attribute).flatMap((field) => {
+      const attribute = this.record.slice(field.payload, field.end);
+      return fields(attribute)
+        .filter(({ number }) => numbers.includes(number))
+        .map(({ payload, end }) => attribute.slice(payload, end));
+    });
+  }
+
   private fieldsOf(number: number): Field[] {
     this.cachedFields ??= fields(this.record);
     return this.cachedFields.filter((field) => field.number === number);
   }
 }
 
-function tensorsOfSubgraph(graph: Rope): TensorHeader[] {
-  return fields(graph).flatMap((field) => {
-    const content = () => graph.slice(field.payload, field.end);
-    if (field.number === GRAPH.initializer) return [readTensorHeader(content())];
-    return field.number === GRAPH.node ? new Node(content(), null).tensors() : [];
-  });
+/** A graph in an attribute. */
+interface Subgraph {
+  readonly initializers: readonly TensorHeader[];
+  readonly nodes: readonly Node[];
+  readonly outputs: readonly ValueName[];
 }
 
-function readSubgraph(graph: Rope): { nodes: Node[]; outputs: ValueName[] } {
+function readSubgraph(graph: Rope): Subgraph {
   const inside = fields(graph).map((field) => ({
     number: field.number,
     content: graph.slice(field.payload, field.end),
   }));
   return {
+    initializers: inside
+      .filter(({ number }) => number === GRAPH.initializer)
+      .map(({ content: record }) => readTensorHeader(record)),
     nodes: inside
       .filter(({ number }) => number === GRAPH.node)
       .map(({ content: record }) => new Node(record, null)),

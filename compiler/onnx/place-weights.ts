@@ -1,5 +1,3 @@
-import type { ByteSource } from '../io/byte-source.js';
-import type { StoredRange } from '../weights-sample.js';
 import { LARGE } from '../wire/load-sparse.js';
 import { Rope, type Segment } from '../wire/rope.js';
 import type { Graph } from './graph.js';
@@ -54,14 +52,6 @@ export function placeWeights(graph: Graph, placement: Placement): PlacedWeights 
     }
   }
   return { graph: graph.with({ initializers }), sidecar: sidecar.content, referenced };
-}
-
-/** Where the large weights lie that a graph carries inside `source`. */
-export function storedWeights(graph: Graph, source: ByteSource): StoredRange[] {
-  return [...graph.initializers.values()].flatMap((tensor) => {
-    const data = largeData(tensor);
-    return tensor.place !== null && data?.kind === 'stored' && data.source === source ? [data] : [];
-  });
 }
 
 /** A tensor's raw data where it is large enough to be worth a place of its own. */

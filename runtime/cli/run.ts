@@ -66,8 +66,7 @@ function asIpgraftError(error: unknown): IpgraftError | undefined {
   if (!(error instanceof CommanderError)) return undefined;
   const message = error.message.replace(/^error: /, '');
   // An option that takes several values takes whatever stands behind it.
-  const hint =
-    'The file comes first, before the options: ipgraft compile BASE.onnx --adapter FILE -o OUT.onnx';
+  const hint = 'The file comes first, before the options: `ipgraft help VERB` shows how.';
   return error.code === 'commander.missingArgument'
     ? new IpgraftError('OPTION_INVALID', message, {}, { hint })
     : new IpgraftError('OPTION_INVALID', message);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { bufferSource } from '../compiler/io/byte-source.js';
@@ -8,7 +9,7 @@ import { readModel } from '../compiler/onnx/read-model.js';
 import { locateCrossAttention } from '../passes/locate-cross-attention.js';
 import { openModel } from '../runtime/open.js';
 import type { CompileReport } from '../runtime/report.js';
-import { contentOf, ipgraft, ipgraftProcess, type Outcome, placeModel } from './command.js';
+import { contentOf, ipgraft, ipgraftProcess, MAIN, type Outcome, placeModel } from './command.js';
 import { adapterPath, freshFolder, modelPath } from './fixtures.js';
 import { largestDifference, reference, type Values } from './numbers.js';
 import { load, unetInputs } from './session.js';
@@ -449,6 +450,15 @@ describe('ipgraft inspect', () => {
       Array.from({ length: 16 }, (_, n) => `id ${2 * n + 1}`),
     );
     assert.match(said.at(-1)![1], /^mid_block\.attentions\.0\.transformer_blocks\.0\.attn2 .* by node name$/);
+  });
+
+  it('a reader that stops early is no error', function () {
+    if (process.platform === 'win32') this.skip();
+    // `true` is gone, and with it the pipe, before the first line is written.
+    const script = 'set -o pipefail; "$0" "$1" inspect "$2" | true';
+    const args = ['-c', script, process.execPath, MAIN, modelPath(MODEL)];
+    const { status, stderr } = spawnSync('bash', args, { encoding: 'utf8' });
+    assert.deepEqual([status, stderr], [0, '']);
   });
 
   it('--json as a process: nothing but JSON', () => {

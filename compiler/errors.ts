@@ -229,6 +229,22 @@ export const CATALOGUE = {
     when: 'An export with a static text length has frozen it into a shape where it cannot be told from the other numbers.',
     hint: 'Export with a dynamic token axis, or with another text length.',
   },
+  RUNTIME_MISSING: {
+    when: 'What was asked for runs a model, and onnxruntime-node is not installed.',
+    hint: '`npm install onnxruntime-node` beside ipgraft.',
+  },
+  RUNTIME_LOAD: {
+    when: 'ONNX Runtime does not load a model.',
+    hint: 'Its message says why. When it refuses the base too, the model needs another provider or a newer version than onnxruntime-node has.',
+  },
+  RUNTIME_RUN: {
+    when: 'ONNX Runtime does not run a model on the inputs that were made for it.',
+    hint: 'Its message says why. Where a shape does not fit, give it: --shape INPUT=2x4x64x64.',
+  },
+  VERIFY_OTHER_BASE: {
+    when: 'The model given as the base is not the one that the patched model was compiled from.',
+    hint: 'Give the base itself, or get it back with `ipgraft strip`.',
+  },
   MODEL_CYCLE: {
     when: 'A value of the graph depends on itself.',
     hint: 'The file is not a legal ONNX model: export it again.',
@@ -251,6 +267,7 @@ export const EXIT_CODES: Readonly<Record<string, number>> = {
   SERVER: 7,
   OUTPUT: 8,
   OPTION: 9,
+  RUNTIME: 10,
 };
 
 /**

@@ -11,6 +11,7 @@ const FAMILIES: Readonly<Record<string, string>> = {
   VERIFY: 'The result is not what it must be.',
   OUTPUT: 'A file cannot be written.',
   OPTION: 'The command line asks for what makes no sense.',
+  RUNTIME: 'A model that is to be run cannot be, or not on these inputs.',
 };
 
 /** docs/errors.md: every code of the catalogue, by family. */

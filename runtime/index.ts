@@ -24,6 +24,7 @@ export { type OpenedAdapter, type OpenedModel, openAdapter, openModel } from './
 export { projectionModel, writeProjection } from './project-image.js';
 export { type CompileReport, reportOf } from './report.js';
 export { stripPatched } from './strip-patched.js';
+export { type Check, type ValidateOptions, type Validation, validate } from './validate/validate.js';
 export { VERSION } from './version.js';
 export {
   type WeightsMode,

@@ -1,7 +1,17 @@
 import { type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
 import { strip } from '../compiler/strip.js';
+import type { Rope } from '../compiler/wire/rope.js';
 import { BASE_KEY, JOURNAL_KEY, METADATA_PREFIX, WEIGHTS_KEY } from '../passes/stamp-metadata.js';
 import { filesOf, type OpenedModel } from './open.js';
+
+/**
+ * The base of a patched model, as bytes that are read when they are written.
+ * @throws IpgraftError `MODEL_NOT_PATCHED`, `VERIFY_BASE_CHANGED`
+ */
+export function restoreBase(opened: OpenedModel): Promise<Rope> {
+  const keys = { prefix: METADATA_PREFIX, journal: JOURNAL_KEY, base: BASE_KEY, weights: WEIGHTS_KEY };
+  return strip(opened, opened.folder, keys);
+}
 
 /**
  * Writes the base of a patched model, byte for byte the file that was compiled. External data files stay where they are.
@@ -12,8 +22,7 @@ export async function stripPatched(
   path: string,
   options: WriteOptions = {},
 ): Promise<{ bytes: number }> {
-  const keys = { prefix: METADATA_PREFIX, journal: JOURNAL_KEY, base: BASE_KEY, weights: WEIGHTS_KEY };
-  const base = await strip(opened, opened.folder, keys);
+  const base = await restoreBase(opened);
   await writeFiles([{ path, content: base }], { ...options, inputs: filesOf(opened) });
   return { bytes: base.length };
 }

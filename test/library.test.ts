@@ -22,6 +22,7 @@ describe('the library', () => {
       'projectionModel',
       'reportOf',
       'stripPatched',
+      'validate',
       'writePatched',
       'writeProjection',
     ]);

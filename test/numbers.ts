@@ -1,13 +1,10 @@
 import { decodeFloats, floatTypeOf } from '../compiler/checkpoint/number-format.js';
 import { openCheckpoint } from '../compiler/checkpoint/open-checkpoint.js';
 import { openFile } from '../compiler/io/file-source.js';
+import type { Values } from '../runtime/session/session.js';
 import { type AdapterKind, fixturePath, type UnetFamily } from './fixtures.js';
 
-/** Numbers with a shape. */
-export interface Values {
-  readonly dims: readonly number[];
-  readonly data: Float32Array;
-}
+export type { Values };
 
 /** What diffusers computed: inputs, image tokens and outputs, by name (see fixtures/README.md). */
 export interface Reference {

@@ -7,21 +7,26 @@ import { inspectCommand } from './inspect-command.js';
 import { projectCommand } from './project-command.js';
 import { stripCommand } from './strip-command.js';
 import type { Terminal } from './terminal.js';
+import { validateCommand } from './validate-command.js';
 
 const INTERRUPTED = 130;
 
-/** Runs the command line and answers with the exit code: 0, or the number of the error's family. */
+/** Runs the command line and answers with the exit code: 0, 1 when a check failed, or the number of the error's family. */
 export async function run(args: readonly string[]): Promise<number> {
   const interrupt = new AbortController();
   const onInterrupt = () => interrupt.abort();
   process.once('SIGINT', onInterrupt);
+  let exitCode = 0;
   const terminal: Terminal = {
     print: (line) => void process.stdout.write(`${line}\n`),
     signal: interrupt.signal,
+    fail: () => {
+      exitCode = 1;
+    },
   };
   try {
     await program(terminal).parseAsync([...args], { from: 'user' });
-    return 0;
+    return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     // Without a verb commander has shown the help already.
@@ -42,7 +47,7 @@ function program(terminal: Terminal): Command {
     .version(VERSION)
     .configureOutput({ outputError: () => {} })
     .exitOverride();
-  for (const make of [compileCommand, inspectCommand, projectCommand, stripCommand]) {
+  for (const make of [compileCommand, inspectCommand, projectCommand, stripCommand, validateCommand]) {
     root.addCommand(make(terminal).copyInheritedSettings(root));
   }
   return root;

@@ -1,0 +1,76 @@
+import type { Graph } from '../../compiler/onnx/graph.js';
+import type { Values } from '../session/session.js';
+import { normalNumbers, type Shapes, seededInputs } from './seeded-inputs.js';
+import type { ReadStamp } from './stamp.js';
+
+type Feeds = Readonly<Record<string, Values>>;
+
+/** A patched model's inputs: the base's, and what the image brings. */
+export interface ImageInputs {
+  /** Tokens of seeded numbers, scale 1. */
+  readonly on: Feeds;
+  /** The adapter switched off, by its scale or by tokens of zeros; `null` where neither is in the caller's hand. */
+  readonly off: { readonly by: string; readonly feeds: Feeds } | null;
+  /** What a caller gives who knows nothing of image tokens: text alone, the adapter off where a scale does it. */
+  readonly textAlone: Feeds;
+}
+
+const SCALE = 'ip_scale';
+
+/** Extends a base's inputs to those of a model that was patched as `stamp` says. */
+export function imageInputs(
+  graph: Graph,
+  stamp: ReadStamp,
+  base: Feeds,
+  seed: number,
+  shapes: Shapes,
+): ImageInputs {
+  const extra = Object.entries(seededInputs(graph, seed, shapes)).filter(([name]) => !(name in base));
+  // onnxruntime-node does not let a caller override a default.
+  const hasScale = graph.inputs.has(SCALE) && !graph.initializers.has(SCALE);
+  const brought = extra.filter(([name]) => name !== SCALE);
+  const text = base[stamp['ipgraft.input']]!;
+  const total = tokensBehindText(stamp);
+  const normal = normalNumbers(seed + 1);
+  const feeds = (number: () => number, scale: number): Feeds => ({
+    ...base,
+    ...Object.fromEntries(brought.map(([name, { dims }]) => [name, filled(dims, number)])),
+    ...(total > 0 && { [stamp['ipgraft.input']]: withTokens(text, total, number) }),
+    ...(hasScale && { [SCALE]: filled(Object.fromEntries(extra)[SCALE]!.dims, () => scale) }),
+  });
+  const options = stamp['ipgraft.options'];
+  const zeros = 'dropImageTokens' in options || options.tokens !== 'embeds';
+  return {
+    on: feeds(normal, 1),
+    off: hasScale
+      ? { by: 'scale 0', feeds: feeds(normal, 0) }
+      : zeros
+        ? { by: 'image tokens of zeros', feeds: feeds(() => 0, 1) }
+        : null,
+    textAlone: { ...feeds(normal, 0), [stamp['ipgraft.input']]: text },
+  };
+}
+
+/** How many image tokens the text input carries behind the text. */
+export function tokensBehindText(stamp: ReadStamp): number {
+  const options = stamp['ipgraft.options'];
+  if ('dropImageTokens' in options) return options.dropImageTokens;
+  if (options.tokens !== 'split') return 0;
+  return stamp['ipgraft.adapters'].reduce((sum, { tokens }) => sum + tokens, 0);
+}
+
+function filled(dims: readonly number[], number: () => number): Values {
+  return { dims, data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, number) };
+}
+
+/** [B, L, C] → [B, L + `count`, C]. */
+function withTokens({ dims, data }: Values, count: number, number: () => number): Values {
+  const [rows, length, width] = dims as [number, number, number];
+  const longer = Float32Array.from({ length: rows * (length + count) * width }, number);
+  for (let row = 0; row < rows; row++)
+    longer.set(
+      data.subarray(row * length * width, (row + 1) * length * width),
+      row * (length + count) * width,
+    );
+  return { dims: [rows, length + count, width], data: longer };
+}

@@ -1,0 +1,152 @@
+import { IpgraftError } from '../../compiler/errors.js';
+import { fingerprint } from '../../compiler/fingerprint.js';
+import type { Model } from '../../compiler/onnx/read-model.js';
+import type { OpenedModel } from '../open.js';
+import { loadSession, type Session, type Values } from '../session/session.js';
+import { restoreBase } from '../strip-patched.js';
+import { type ImageInputs, imageInputs, tokensBehindText } from './image-inputs.js';
+import { type Shapes, seededInputs } from './seeded-inputs.js';
+import { type ReadStamp, readStamp } from './stamp.js';
+
+/** How to validate. */
+export interface ValidateOptions {
+  /** Default 0. */
+  readonly seed?: number;
+  /** Shapes of inputs, where those that are chosen for free dimensions do not fit. */
+  readonly shapes?: Shapes;
+}
+
+/** One thing that was checked. */
+export interface Check {
+  readonly name: string;
+  /** `null`: it cannot be checked on this model; `detail` says why. */
+  readonly passed: boolean | null;
+  /** The largest absolute difference of an output from the base's, where one was measured. */
+  readonly difference: number | null;
+  readonly detail: string;
+}
+
+/** What was checked, and what a caller of the model should know. */
+export interface Validation {
+  readonly passed: boolean;
+  readonly checks: readonly Check[];
+  readonly warnings: readonly string[];
+}
+
+type Outputs = ReadonlyMap<string, Values>;
+
+/**
+ * Checks a patched model against its base on seeded inputs of the model's own shapes: that undoing the edits gives the base,
+ * that with the adapter off it computes what the base computes, bit for bit, and that with the adapter on it does not.
+ * Both models run on the CPU, one after the other.
+ * @throws IpgraftError `MODEL_NOT_PATCHED`, `VERIFY_OTHER_BASE`, `RUNTIME_*`
+ */
+export async function validate(
+  base: OpenedModel & { readonly path: string },
+  patched: OpenedModel & { readonly path: string },
+  { seed = 0, shapes = new Map() }: ValidateOptions = {},
+): Promise<Validation> {
+  const stamp = readStamp(patched);
+  refuseOtherBase(base, stamp);
+  const proof = await undo(patched);
+  const feeds = seededInputs(base.graph, seed, shapes);
+  const expected = await running(base.path, (session) => session.run(feeds));
+  const inputs = imageInputs(patched.graph, stamp, feeds, seed, shapes);
+  return running(patched.path, async (session) => {
+    const off = await checkOff(session, inputs, expected);
+    const checks =
+      'dropImageTokens' in stamp['ipgraft.options']
+        ? [proof, off]
+        : [proof, off, await checkOn(session, inputs, expected)];
+    const warnings =
+      tokensBehindText(stamp) === 0 ? [] : [await warnOfTextAlone(session, inputs, expected, stamp)];
+    return { passed: checks.every(({ passed }) => passed !== false), checks, warnings };
+  });
+}
+
+async function running<T>(path: string, work: (session: Session) => Promise<T>): Promise<T> {
+  const session = await loadSession(path);
+  try {
+    return await work(session);
+  } finally {
+    await session.release();
+  }
+}
+
+function refuseOtherBase(base: Model, stamp: ReadStamp): void {
+  const [sought, found] = [stamp['ipgraft.base'], fingerprint(base.file)];
+  if (found === sought) return;
+  throw new IpgraftError(
+    'VERIFY_OTHER_BASE',
+    `${base.source.name}: sought the base with fingerprint ${sought}, found ${found}`,
+    { sought, found },
+  );
+}
+
+/** What differs from the base beside the edits stays when they are undone, and the fingerprint shows it. */
+async function undo(patched: OpenedModel): Promise<Check> {
+  const name = 'the edits undone, the base';
+  try {
+    await restoreBase(patched);
+    return { name, passed: true, difference: null, detail: 'the fingerprint is the base’s' };
+  } catch (error) {
+    if (!(error instanceof IpgraftError)) throw error;
+    return { name, passed: false, difference: null, detail: `${error.code}: ${error.message}` };
+  }
+}
+
+async function checkOff(session: Session, { off }: ImageInputs, expected: Outputs): Promise<Check> {
+  const name = 'the adapter off, the base’s numbers';
+  if (off === null) {
+    const detail = 'the scale is baked in and the image is projected inside: a caller cannot switch it off';
+    return { name, passed: null, difference: null, detail };
+  }
+  const difference = largestDifference(expected, await session.run(off.feeds));
+  return { name, passed: difference === 0, difference, detail: `off by ${off.by}` };
+}
+
+async function checkOn(session: Session, { on }: ImageInputs, expected: Outputs): Promise<Check> {
+  const difference = largestDifference(expected, await session.run(on));
+  return {
+    name: 'the adapter on, other numbers',
+    passed: difference > 0 && Number.isFinite(difference),
+    difference,
+    detail: 'image tokens of seeded numbers',
+  };
+}
+
+async function warnOfTextAlone(
+  session: Session,
+  { textAlone }: ImageInputs,
+  expected: Outputs,
+  stamp: ReadStamp,
+): Promise<string> {
+  const [input, total] = [stamp['ipgraft.input'], tokensBehindText(stamp)];
+  const length = textAlone[input]!.dims[1]!;
+  return `${input} carries the text and then ${total} image tokens; a caller that brings ${length} text tokens alone ${await lossOf()}.`;
+
+  async function lossOf(): Promise<string> {
+    try {
+      const difference = largestDifference(expected, await session.run(textAlone));
+      return `loses the last ${total} of them: on these inputs the result is off by ${difference.toPrecision(2)}`;
+    } catch (error) {
+      if (!(error instanceof IpgraftError)) throw error;
+      return 'is refused by the model';
+    }
+  }
+}
+
+/** Largest absolute difference over all outputs; what is no number counts as infinite. */
+function largestDifference(expected: Outputs, found: Outputs): number {
+  let largest = 0;
+  for (const [name, { data }] of expected) {
+    const other = found.get(name)?.data;
+    if (other?.length !== data.length) return Number.POSITIVE_INFINITY;
+    for (let i = 0; i < data.length; i++) {
+      const difference = Math.abs(data[i]! - other[i]!);
+      if (!(difference <= largest))
+        largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
+    }
+  }
+  return largest;
+}

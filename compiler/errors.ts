@@ -87,15 +87,19 @@ export const CATALOGUE = {
   },
   ADAPTER_FAMILY_UNKNOWN: {
     when: 'The checkpoint is not an IP-Adapter of a known family.',
-    hint: 'Known families: base (image_proj.proj), plus (image_proj.latents), full-face (image_proj.proj.3).',
+    hint: 'docs/adapters.md lists the families and containers that are known.',
   },
   ADAPTER_NOT_FOR_UNET: {
-    when: 'The checkpoint is an adapter for another kind of model (SD3, Flux).',
+    when: 'The checkpoint is an adapter for another kind of model (SD3, Flux), or of another rule (PuLID).',
     hint: 'ipgraft serves adapters of UNets: ids 1, 3, 5…, no biases, no norm_ip.',
   },
   ADAPTER_LAYERS: {
     when: "The checkpoint's layers are not complete pairs of to_k_ip and to_v_ip with ids 1, 3, 5….",
     hint: 'The file is damaged or converted wrongly: use the published one.',
+  },
+  ADAPTER_LORA: {
+    when: 'A LoRA of a FaceID checkpoint is not a pair of down [r, in] and up [out, r], or does not fit its layer.',
+    hint: 'The file is damaged or for another UNet: use the published one.',
   },
   ADAPTER_COUNT: {
     when: 'The adapter has another number of layers than the UNet has cross-attentions.',

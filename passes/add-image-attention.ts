@@ -7,7 +7,7 @@ import type { Pass } from '../compiler/pass.js';
 import { broken } from '../compiler/run-passes.js';
 import { floatTensor } from './float-tensor.js';
 import type { Branch } from './insert-image-kv.js';
-import { ADAPTER_SCOPE, adapterSuffix, branchExitOf, nodeScope } from './names.js';
+import { ADAPTER_SCOPE, adapterSuffix, branchExitOf, imageMaskOf, nodeScope } from './names.js';
 import type { Scale } from './scale.js';
 
 const NAME = 'add-image-attention';
@@ -19,16 +19,18 @@ export interface AddOptions {
   /** How many cross-attentions the UNet has: the columns of a layer-wise scale. */
   readonly attentions: number;
   readonly scale: Scale;
+  /** Whether every stream has a mask. */
+  readonly masks: boolean;
 }
 
 /**
- * `Z = Attn(Q, K, V) + Σ λ · Attn(Q, K', V')` at every cross-attention, in front of to_out: the scaled branch is added to
+ * `Z = Attn(Q, K, V) + Σ λ · m ⊙ Attn(Q, K', V')` at every cross-attention, in front of to_out: the scaled branch is added to
  * the value that to_out.0 reads, so that to_out's weight and bias work once on the sum.
  *
  * Source: equation 5 of “IP-Adapter” (Ye et al. 2023, arXiv:2308.06721).
  */
 export function addImageAttention(options: AddOptions): Pass {
-  const { branches, scale } = options;
+  const { branches, scale, masks } = options;
   return {
     name: NAME,
     summary: 'scales the image attention and adds it to the text attention in front of to_out',
@@ -38,11 +40,14 @@ export function addImageAttention(options: AddOptions): Pass {
       const sums = new Map<ValueName, Edit[]>();
       const results = new Map<ValueName, ValueName>();
       for (const branch of branches) {
-        const { attention, adapter } = branch;
+        const { attention, stream } = branch;
         const { exit, scope } = attention;
-        const fragment = new Fragment(names, `${nodeScope(scope)}/ip${adapterSuffix(adapter)}`);
+        const fragment = new Fragment(names, `${nodeScope(scope)}/ip${adapterSuffix(stream.index)}`);
+        const unmasked = branchExitOf(scope, stream.index);
+        const unscaled = masks
+          ? fragment.node('Mul', [unmasked, imageMaskOf(attention, stream.index)], { name: 'Mul_mask' })
+          : unmasked;
         const factor = scales.of(fragment, branch);
-        const unscaled = branchExitOf(scope, adapter);
         const scaled = factor === undefined ? unscaled : fragment.node('Mul', [unscaled, factor]);
         results.set(exit.node, fragment.node('Add', [results.get(exit.node) ?? exit.value, scaled]));
         sums.set(exit.node, [...(sums.get(exit.node) ?? []), ...fragment.edits(exit.node)]);
@@ -85,8 +90,8 @@ class ScaleValues {
     this.fragment = new Fragment(names, ADAPTER_SCOPE);
     const { scale, adapters, attentions } = options;
     if (scale.kind === 'constant') return;
-    const shape = scale.kind === 'layers' ? [adapters, attentions] : [adapters];
-    this.head.push({ kind: 'insert-input', input: { name: SCALE_INPUT, dataType: 'float', shape } });
+    const shape = { input: [], optional: [], layers: [attentions], rows: ['batch_size'] }[scale.kind];
+    this.head.push({ kind: 'insert-input', input: { name: SCALE_INPUT, dataType: 'float', shape: [adapters, ...shape] } });
     if (scale.kind !== 'optional') return;
     const tensor: NewTensor = floatTensor(
       SCALE_INPUT,
@@ -102,8 +107,8 @@ class ScaleValues {
     return [...this.head, ...this.fragment.edits(null)];
   }
 
-  /** The scalar factor of a branch; `undefined` stands for 1. */
-  of(site: Fragment, { attention, adapter }: Branch): ValueName | undefined {
+  /** The factor of a branch, a scalar or [B, 1, 1]; `undefined` stands for 1. */
+  of(site: Fragment, { attention, stream: { adapter } }: Branch): ValueName | undefined {
     const { scale } = this.options;
     if (scale.kind === 'constant') {
       const value = scale.of(adapter, attention);
@@ -133,6 +138,8 @@ class ScaleValues {
       row = this.fragment.node('Gather', [SCALE_INPUT, this.fragment.integers(adapter)], {
         name: `Gather_scale${adapterSuffix(adapter)}`,
       });
+      if (this.options.scale.kind === 'rows')
+        row = this.fragment.node('Reshape', [row, this.fragment.integers([-1, 1, 1])]);
       if (dataType !== 'float')
         row = this.fragment.node('Cast', [row], { attributes: { to: DATA_TYPE[dataType] } });
       this.rows.set(key, row);

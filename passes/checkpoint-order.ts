@@ -27,15 +27,20 @@ const PART_OF: ReadonlyMap<string, Part> = new Map([
  * @throws IpgraftError `MATCH_PLACE`
  */
 export function placeOf(scope: string): Place {
+  const place = findPlace(scope);
+  if (place !== undefined) return place;
+  throw new IpgraftError(
+    'MATCH_PLACE',
+    `sought ${[...PART_OF.keys()].join(', ')} in the module path, found ${scope}`,
+    { scope },
+  );
+}
+
+/** As {@link placeOf}; `undefined` for a path that is not in a UNet's blocks. */
+export function findPlace(scope: string): Place | undefined {
   const modules = scope.split('.');
   const start = modules.findIndex((module) => PART_OF.has(module));
-  if (start < 0) {
-    throw new IpgraftError(
-      'MATCH_PLACE',
-      `sought ${[...PART_OF.keys()].join(', ')} in the module path, found ${scope}`,
-      { scope },
-    );
-  }
+  if (start < 0) return undefined;
   const first = modules[start]!;
   const numbers = modules
     .slice(start + 1)

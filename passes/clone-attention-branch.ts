@@ -26,8 +26,6 @@ export interface CloneOptions {
   readonly textInput: ValueName;
   /** L, where the base's input declares it; else `null`. */
   readonly textTokens: number | null;
-  /** T of each adapter. */
-  readonly tokens: readonly number[];
   readonly branches: readonly Branch[];
 }
 
@@ -38,7 +36,7 @@ export interface CloneOptions {
  * ranges are the text's, and masks, which say which text tokens count. A token count that the export froze into a shape is
  * replaced.
  */
-export function cloneAttentionBranch({ textInput, textTokens, tokens, branches }: CloneOptions): Pass {
+export function cloneAttentionBranch({ textInput, textTokens, branches }: CloneOptions): Pass {
   return {
     name: NAME,
     summary:
@@ -46,13 +44,13 @@ export function cloneAttentionBranch({ textInput, textTokens, tokens, branches }
     run(graph) {
       const names = new NodeNames(graph);
       return branches.flatMap((branch) => {
-        const shapes = frozenTokenCounts(graph, branch.attention, textTokens, tokens[branch.adapter]!);
+        const shapes = frozenTokenCounts(graph, branch.attention, textTokens, branch.stream.tokens);
         return cloneOne(graph, names, textInput, branch, shapes);
       });
     },
     ensures(_, after) {
-      for (const { attention, adapter } of branches) {
-        const exit = branchExitOf(attention.scope, adapter);
+      for (const { attention, stream } of branches) {
+        const exit = branchExitOf(attention.scope, stream.index);
         if (after.producer(exit) === undefined) throw broken(NAME, `${exit} was not made`);
       }
     },
@@ -63,20 +61,20 @@ function cloneOne(
   graph: Graph,
   names: NodeNames,
   textInput: ValueName,
-  { attention, adapter }: Branch,
+  { attention, stream: { index: stream } }: Branch,
   shapes: ReadonlyMap<Node, readonly number[]>,
 ): Edit[] {
   const { scope, exit, key, value, packedHeads } = attention;
   const image = new Map<ValueName, ValueName>(
     packedHeads === null
       ? [
-          [key.output, imageProjectionOf(scope, 'k', adapter)],
-          [value.output, imageProjectionOf(scope, 'v', adapter)],
+          [key.output, imageProjectionOf(scope, 'k', stream)],
+          [value.output, imageProjectionOf(scope, 'v', stream)],
         ]
-      : [[key.output, imageProjectionOf(scope, 'kv', adapter)]],
+      : [[key.output, imageProjectionOf(scope, 'kv', stream)]],
   );
   // The token count may be read from the text itself.
-  for (const text of [textInput, TEXT_TOKENS]) image.set(text, imageTokensOf(adapter));
+  for (const text of [textInput, TEXT_TOKENS]) image.set(text, imageTokensOf(stream));
   const last = lastToClone(graph, attention.cone, exit.value);
   const scores = scoreChain(graph, attention.cone);
   const edits: Edit[] = [];
@@ -88,7 +86,7 @@ function cloneOne(
       continue;
     }
     const name = names.claim(
-      `${nodeScope(scope)}/ip${adapterSuffix(adapter)}/${lastPart(node.name) || node.opType}`,
+      `${nodeScope(scope)}/ip${adapterSuffix(stream)}/${lastPart(node.name) || node.opType}`,
     );
     const inputs = withoutMask(
       node,
@@ -101,7 +99,7 @@ function cloneOne(
     }
     const outputs = node.outputs.map((output, i) => {
       if (output === '') return '';
-      const cloned = node === last ? branchExitOf(scope, adapter) : `${name}_output_${i}`;
+      const cloned = node === last ? branchExitOf(scope, stream) : `${name}_output_${i}`;
       image.set(output, cloned);
       return cloned;
     });

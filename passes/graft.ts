@@ -5,10 +5,13 @@ import { weightData } from './adapter/linear-weight.js';
 import type { CrossAttention } from './locate-cross-attention.js';
 import type { KeyOrValue } from './names.js';
 
-/** What is grafted: the image weights of one adapter, and how many tokens it brings per image. */
+/** What is grafted: the image weights of one adapter, and how many tokens it brings. */
 export interface Graft {
   readonly name: string;
+  /** T, per image. */
   readonly tokens: number;
+  /** How many images its tokens come from. */
+  readonly images: number;
   /** The checkpoint behind it; `null` for weights that start as copies of the text's. */
   readonly adapter: Adapter | null;
   /** to_k_ip.weight or to_v_ip.weight of one cross-attention, [C, h] in the attention's type. */
@@ -16,11 +19,12 @@ export interface Graft {
 }
 
 /** The graft that an adapter's checkpoint is. @throws IpgraftError `ADAPTER_COUNT`, `ADAPTER_WIDTH` */
-export function graftOf(adapter: Adapter, attentions: readonly CrossAttention[]): Graft {
+export function graftOf(adapter: Adapter, attentions: readonly CrossAttention[], images = 1): Graft {
   const layers = fitAdapter(adapter, attentions);
   return {
     name: adapter.name,
     tokens: adapter.tokens,
+    images,
     adapter,
     weight(attention, which) {
       const layer = layers.get(attention)!;

@@ -6,8 +6,10 @@ import { addImageAttention } from './add-image-attention.js';
 import { cloneAttentionBranch } from './clone-attention-branch.js';
 import { dropImageTokens } from './drop-image-tokens.js';
 import type { Graft } from './graft.js';
+import { type ImageStream, streamsOf } from './image-stream.js';
 import { insertImageInput } from './insert-image-input.js';
 import { type Branch, insertImageKv } from './insert-image-kv.js';
+import { insertImageMask } from './insert-image-mask.js';
 import { type Located, type LocateOptions, locateCrossAttention } from './locate-cross-attention.js';
 import { parseScale } from './parse-scale.js';
 import { projectImageEmbeds } from './project-image-embeds.js';
@@ -23,6 +25,10 @@ export interface GraftOptions extends LocateOptions {
   readonly tokens?: TokenSource;
   /** `--scale` as text; default `input`. */
   readonly scale?: string;
+  /** How many images each adapter reads, in the order of the adapters; one number goes for all. Default 1. */
+  readonly images?: readonly number[];
+  /** Whether `ip_mask` says where each image counts. */
+  readonly masks?: boolean;
 }
 
 export interface PlanInput {
@@ -68,13 +74,16 @@ export function locate(graph: Graph, options: LocateOptions): Located {
 export function graftPasses({ graph, located, grafts, options, stamp }: PlanInput): Pass[] {
   const { textInput, textTokens, attentions } = located;
   const scale = parseScale(options.scale ?? 'input', attentions, grafts.length);
-  const branches = branchesOf(located, grafts, scale);
+  const masks = options.masks === true;
+  const streams = streamsOf(grafts, masks);
+  const branches = branchesOf(located, grafts, streams, scale);
   refuseIdle(grafts, branches, options.scale ?? 'input');
   return [
-    imageTokens(graph, located, grafts, options.tokens ?? 'split'),
+    imageTokens(graph, located, grafts, streams, options.tokens ?? 'split'),
     insertImageKv(textInput, branches),
-    cloneAttentionBranch({ textInput, textTokens, tokens: grafts.map((graft) => graft.tokens), branches }),
-    addImageAttention({ branches, adapters: grafts.length, attentions: attentions.length, scale }),
+    cloneAttentionBranch({ textInput, textTokens, branches }),
+    ...(masks ? [insertImageMask({ streams, attentions: [...new Set(branches.map((branch) => branch.attention))] })] : []),
+    addImageAttention({ branches, adapters: grafts.length, attentions: attentions.length, scale, masks }),
     stampMetadata({ ...stamp, [`${METADATA_PREFIX}input`]: textInput }),
   ];
 }
@@ -91,43 +100,46 @@ function imageTokens(
   graph: Graph,
   { textInput, attentions }: Located,
   grafts: readonly Graft[],
+  streams: readonly ImageStream[],
   source: TokenSource,
 ): Pass {
   const { textWidth } = attentions[0]!;
-  const tokens = grafts.map((graft) => graft.tokens);
   const dataType = dataTypeName(graph.inputs.get(textInput)!.dataType) as FloatType;
-  if (source === 'split') return splitEncoderHiddenStates({ textInput, textWidth, tokens });
-  if (source === 'input') return insertImageInput({ textInput, textWidth, tokens, dataType });
-  const adapters = grafts.map(({ adapter }) => {
-    if (adapter !== null) return adapter;
+  if (source === 'split') return splitEncoderHiddenStates({ textInput, textWidth, streams });
+  if (source === 'input') return insertImageInput({ textInput, textWidth, grafts, streams, dataType });
+  const adapters = grafts.map(({ adapter, images }) => {
+    if (adapter !== null) return { adapter, images };
     throw new IpgraftError('OPTION_INVALID', '--tokens embeds needs an adapter with an image projection', {
       tokens: source,
     });
   });
-  return projectImageEmbeds({ textInput, adapters, dataType });
+  return projectImageEmbeds({ textInput, adapters, streams, dataType });
 }
 
-/** One branch per selected attention and adapter; a factor that is baked in as 0 needs none. */
-function branchesOf({ attentions }: Located, grafts: readonly Graft[], scale: Scale): Branch[] {
+/** One branch per selected attention and stream; a factor that is baked in as 0 needs none. */
+function branchesOf(
+  { attentions }: Located,
+  grafts: readonly Graft[],
+  streams: readonly ImageStream[],
+  scale: Scale,
+): Branch[] {
   return attentions
     .filter((attention) => attention.selected)
     .flatMap((attention) =>
-      grafts
-        .map(
-          (graft, adapter): Branch => ({
-            attention,
-            adapter,
-            weights: { k: graft.weight(attention, 'k'), v: graft.weight(attention, 'v') },
-          }),
-        )
-        .filter((branch) => scale.kind !== 'constant' || scale.of(branch.adapter, attention) !== 0),
+      streams
+        .map((stream, i): Branch => {
+          const graft = grafts[stream.adapter]!;
+          const weights = { k: graft.weight(attention, 'k'), v: graft.weight(attention, 'v') };
+          return { attention, stream, isFirst: streams[i - 1]?.adapter !== stream.adapter, weights };
+        })
+        .filter(({ stream }) => scale.kind !== 'constant' || scale.of(stream.adapter, attention) !== 0),
     );
 }
 
 /** An adapter without a branch would bring tokens that nothing reads. */
 function refuseIdle(grafts: readonly Graft[], branches: readonly Branch[], scale: string): void {
   grafts.forEach(({ name }, adapter) => {
-    if (!branches.some((branch) => branch.adapter === adapter))
+    if (!branches.some((branch) => branch.stream.adapter === adapter))
       throw badScale(scale, `${name} would have no effect anywhere`);
   });
 }

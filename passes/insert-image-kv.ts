@@ -5,6 +5,7 @@ import type { Graph } from '../compiler/onnx/graph.js';
 import type { Node, ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
 import type { Segment } from '../compiler/wire/rope.js';
+import type { ImageStream } from './image-stream.js';
 import type { CrossAttention } from './locate-cross-attention.js';
 import {
   ADAPTER_SCOPE,
@@ -19,12 +20,13 @@ import {
 import { packHeads } from './pack-heads.js';
 import { isQuantizer } from './quantizers.js';
 
-/** The image branch of one adapter at one cross-attention. */
+/** The branch of one stream of image tokens at one cross-attention. */
 export interface Branch {
   readonly attention: CrossAttention;
-  /** Index of the adapter, from 0. */
-  readonly adapter: number;
-  /** [C, h] in the model's type: what to_k_ip and to_v_ip multiply the image tokens with. */
+  readonly stream: ImageStream;
+  /** Whether it is the first of its adapter here: it brings the weights. */
+  readonly isFirst: boolean;
+  /** [C, h] in the model's type, one for all streams of an adapter: what to_k_ip and to_v_ip multiply the image tokens with. */
   readonly weights: { readonly k: Segment; readonly v: Segment };
 }
 
@@ -40,8 +42,8 @@ export function insertImageKv(textInput: ValueName, branches: readonly Branch[])
     run(graph) {
       const way = new ImageWay(graph, textInput);
       const projections = branches.flatMap((branch) => {
-        const { attention, adapter, weights } = branch;
-        const tokens = (text: ValueName) => way.along(text, adapter);
+        const { attention, stream, weights } = branch;
+        const tokens = (text: ValueName) => way.along(text, stream.index);
         if (attention.packedHeads === null) {
           return [
             ...project(branch, 'k', tokens(attention.key.input), weights.k, 1),
@@ -57,22 +59,24 @@ export function insertImageKv(textInput: ValueName, branches: readonly Branch[])
 }
 
 function project(branch: Branch, which: Projected, tokens: ValueName, data: Segment, widths: number): Edit[] {
-  const { attention, adapter } = branch;
-  const name = imageWeightOf(attention.scope, which, adapter);
+  const { attention, stream, isFirst } = branch;
+  const name = imageWeightOf(attention.scope, which, stream.adapter);
   const { textWidth, width, dataType } = attention;
-  return [
-    { kind: 'insert-initializer', tensor: { name, dataType, dims: [textWidth, width * widths], data } },
-    {
-      kind: 'insert-node',
-      node: {
-        opType: 'MatMul',
-        name: `${nodeScope(attention.scope)}/to_${which}_ip${adapterSuffix(adapter)}/MatMul`,
-        inputs: [tokens, name],
-        outputs: [imageProjectionOf(attention.scope, which, adapter)],
-      },
-      before: attention.exit.node,
+  const weight: Edit = {
+    kind: 'insert-initializer',
+    tensor: { name, dataType, dims: [textWidth, width * widths], data },
+  };
+  const product: Edit = {
+    kind: 'insert-node',
+    node: {
+      opType: 'MatMul',
+      name: `${nodeScope(attention.scope)}/to_${which}_ip${adapterSuffix(stream.index)}/MatMul`,
+      inputs: [tokens, name],
+      outputs: [imageProjectionOf(attention.scope, which, stream.index)],
     },
-  ];
+    before: attention.exit.node,
+  };
+  return isFirst ? [weight, product] : [product];
 }
 
 /** The way of the text from its input to a to_k, taken again by the image tokens, once for all sites. */
@@ -92,22 +96,22 @@ class ImageWay {
     this.nodes = downstream(graph, this.text).nodes;
   }
 
-  /** What the image tokens of an adapter are where the text is `value`. */
-  along(value: ValueName, adapter: number): ValueName {
+  /** What the image tokens of a stream are where the text is `value`. */
+  along(value: ValueName, stream: number): ValueName {
     // A layer was located on the base, where it may have read the input itself.
     const producer = this.graph.producer(value);
     if (value === this.text || (producer === undefined && this.graph.inputs.has(value)))
-      return imageTokensOf(adapter);
+      return imageTokensOf(stream);
     if (producer === undefined || !this.nodes.has(producer)) return value;
-    if (isQuantizer(producer)) return this.along(producer.inputs[0]!, adapter);
-    const key = `${value} ${adapter}`;
+    if (isQuantizer(producer)) return this.along(producer.inputs[0]!, stream);
+    const key = `${value} ${stream}`;
     const known = this.known.get(key);
-    return known ?? this.repeat(producer, value, adapter, key);
+    return known ?? this.repeat(producer, value, stream, key);
   }
 
-  private repeat(producer: Node, value: ValueName, adapter: number, key: string): ValueName {
-    const inputs = producer.inputs.map((input) => (this.isText(input) ? this.along(input, adapter) : input));
-    const name = this.names.claim(`${ADAPTER_SCOPE}/${producer.opType}_image${adapterSuffix(adapter)}`);
+  private repeat(producer: Node, value: ValueName, stream: number, key: string): ValueName {
+    const inputs = producer.inputs.map((input) => (this.isText(input) ? this.along(input, stream) : input));
+    const name = this.names.claim(`${ADAPTER_SCOPE}/${producer.opType}_image${adapterSuffix(stream)}`);
     const image = `${name}_output_0`;
     this.edits.push({
       kind: 'insert-node',

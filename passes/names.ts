@@ -1,9 +1,11 @@
+import type { CrossAttention } from './locate-cross-attention.js';
+
 /** Where what belongs to no single attention is named. */
 export const ADAPTER_SCOPE = '/ip_adapter';
 
-/** `''`, `_2`, `_3`, …: the first adapter needs no number. */
-export function adapterSuffix(adapter: number): string {
-  return adapter === 0 ? '' : `_${adapter + 1}`;
+/** `''`, `_2`, `_3`, …: the first adapter, or stream of image tokens, needs no number. */
+export function adapterSuffix(index: number): string {
+  return index === 0 ? '' : `_${index + 1}`;
 }
 
 /** `down_blocks.0.attentions.1.attn2` → `/down_blocks.0/attentions.1/attn2`: a module path as TorchScript writes it. */
@@ -14,9 +16,19 @@ export function nodeScope(scope: string): string {
 /** The text tokens, where they are cut from an input that carries image tokens too. */
 export const TEXT_TOKENS = `${ADAPTER_SCOPE}/text_tokens`;
 
-/** The image tokens of an adapter, [B, T, C], with the batch of the text. */
-export function imageTokensOf(adapter: number): string {
-  return `${ADAPTER_SCOPE}/image_tokens${adapterSuffix(adapter)}`;
+/** The image tokens of a stream, [B, T, C], with the batch of the text. */
+export function imageTokensOf(stream: number): string {
+  return `${ADAPTER_SCOPE}/image_tokens${adapterSuffix(stream)}`;
+}
+
+/** The mask of a stream at one attention, [1 or B, S, 1]. */
+export function imageMaskOf(attention: CrossAttention, stream: number): string {
+  return `${ADAPTER_SCOPE}/mask/${maskGroupOf(attention)}/image${adapterSuffix(stream)}`;
+}
+
+/** Attentions of one name see one resolution: `down_0`. */
+export function maskGroupOf({ place }: CrossAttention): string {
+  return `${place.part}_${place.numbers[0] ?? 0}`;
 }
 
 /** Keys or values. */
@@ -26,8 +38,8 @@ export type KeyOrValue = 'k' | 'v';
 export type Projected = KeyOrValue | 'kv';
 
 /** The image keys or values of one attention, [B, T, h]. */
-export function imageProjectionOf(scope: string, which: Projected, adapter: number): string {
-  return `${nodeScope(scope)}/to_${which}_ip${adapterSuffix(adapter)}/MatMul_output_0`;
+export function imageProjectionOf(scope: string, which: Projected, stream: number): string {
+  return `${nodeScope(scope)}/to_${which}_ip${adapterSuffix(stream)}/MatMul_output_0`;
 }
 
 /** The initializer with the weight of to_k_ip or to_v_ip, [C, h]. */
@@ -36,6 +48,6 @@ export function imageWeightOf(scope: string, which: Projected, adapter: number):
 }
 
 /** What the image branch of one attention computes, unscaled, [B, S, h]. */
-export function branchExitOf(scope: string, adapter: number): string {
-  return `${nodeScope(scope)}/ip${adapterSuffix(adapter)}_output_0`;
+export function branchExitOf(scope: string, stream: number): string {
+  return `${nodeScope(scope)}/ip${adapterSuffix(stream)}_output_0`;
 }

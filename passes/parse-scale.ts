@@ -3,12 +3,12 @@ import type { CrossAttention } from './locate-cross-attention.js';
 import { badScale, type Scale } from './scale.js';
 
 /**
- * Reads `--scale`: `input`, `layers`, `optional=0.6`, a number, diffusers' dictionary as JSON, or a JSON list with a
+ * Reads `--scale`: `input`, `layers`, `rows`, `optional=0.6`, a number, diffusers' dictionary as JSON, or a JSON list with a
  * number or dictionary per adapter.
  * @throws IpgraftError `OPTION_SCALE`
  */
 export function parseScale(text: string, attentions: readonly CrossAttention[], adapters: number): Scale {
-  if (text === 'input' || text === 'layers') return { kind: text };
+  if (text === 'input' || text === 'layers' || text === 'rows') return { kind: text };
   const optional = /^optional=(.+)$/.exec(text);
   if (optional) return { kind: 'optional', value: finite(optional[1]!, text) };
   if (!/^\s*[{[]/.test(text)) {

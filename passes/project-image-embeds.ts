@@ -3,25 +3,29 @@ import { Fragment, NodeNames } from '../compiler/edit/fragment.js';
 import type { NewInput } from '../compiler/onnx/create.js';
 import { DATA_TYPE, type FloatType } from '../compiler/onnx/data-type.js';
 import type { ValueName } from '../compiler/onnx/node.js';
+import type { Dimension } from '../compiler/onnx/value-info.js';
 import type { Pass } from '../compiler/pass.js';
 import type { Adapter } from './adapter/adapter.js';
 import type { ImageProjection } from './adapter/image-projection.js';
 import { projectImage } from './adapter/projection-graph.js';
 import { ImageBatch } from './image-batch.js';
-import { ADAPTER_SCOPE, adapterSuffix, imageTokensOf } from './names.js';
+import { type ImageStream, streamsOfAdapter } from './image-stream.js';
+import { ADAPTER_SCOPE, adapterSuffix } from './names.js';
 
 export interface ProjectOptions {
   readonly textInput: ValueName;
-  readonly adapters: readonly Adapter[];
+  /** With as many images each, in the order of the adapters. */
+  readonly adapters: readonly { readonly adapter: Adapter; readonly images: number }[];
+  readonly streams: readonly ImageStream[];
   /** The type of the text input, hence of the embeddings. */
   readonly dataType: FloatType;
 }
 
 /**
- * Puts each adapter's image projection into the graph: input `image_embeds` [B or 1, E] (pooled) or [B or 1, N, E] (hidden states),
- * as the image encoder gives them.
+ * Puts each adapter's image projection into the graph: input `image_embeds` [B or 1, E] (pooled, or a face's) or [B or 1, N, E] (hidden
+ * states), as the image encoder gives them, and `id_embeds` [B or 1, F] beside them for FaceID-Plus.
  */
-export function projectImageEmbeds({ textInput, adapters, dataType }: ProjectOptions): Pass {
+export function projectImageEmbeds({ textInput, adapters, streams, dataType }: ProjectOptions): Pass {
   return {
     name: 'project-image-embeds',
     summary: 'computes the image tokens inside the model from what the image encoder gives',
@@ -30,39 +34,85 @@ export function projectImageEmbeds({ textInput, adapters, dataType }: ProjectOpt
       const shared = new Fragment(names, ADAPTER_SCOPE);
       const batch = new ImageBatch(shared, textInput);
       const projections: Edit[] = [];
-      const inputs = adapters.map(({ projection, tokens, tokenWidth }, adapter): Edit => {
+      const inputs = adapters.flatMap(({ adapter: { projection, tokens, tokenWidth }, images }, adapter): Edit[] => {
         const parameters = `image_proj${adapterSuffix(adapter)}`;
         const fragment = new Fragment(names, `/${parameters}`);
-        const input = embeddingInput(projection, dataType, adapter);
-        const asFloat = castTo(fragment, input.name, dataType, 'float');
-        const projected = projectImage(fragment, asFloat, {
-          projection,
-          tokenWidth,
-          opset: graph.opset,
-          parameters,
-        });
+        const read = embeddingInputs(projection, dataType, adapter, images);
+        const [embeddings, face] = read.map(({ name, shape }) =>
+          castTo(fragment, oneByOne(fragment, name, shape, images), dataType, 'float'),
+        );
+        const projected = projectImage(
+          fragment,
+          { embeddings: embeddings!, face: face ?? null },
+          { projection, opset: graph.opset, parameters },
+        );
+        const joined =
+          images === 1
+            ? projected
+            : fragment.node('Reshape', [projected, fragment.integers([-1, images * tokens, tokenWidth])]);
         batch.spread(
-          castTo(fragment, projected, 'float', dataType),
-          tokens,
+          castTo(fragment, joined, 'float', dataType),
           tokenWidth,
-          imageTokensOf(adapter),
+          streamsOfAdapter(streams, adapter),
         );
         projections.push(...fragment.edits(null));
-        return { kind: 'insert-input', input };
+        return read.map((input): Edit => ({ kind: 'insert-input', input }));
       });
       return [...inputs, ...projections, ...shared.edits(null)];
     },
   };
 }
 
-/** The input of an image projection. */
-export function embeddingInput(projection: ImageProjection, dataType: FloatType, adapter = 0): NewInput {
+/** The inputs of an image projection: the embeddings, and the face's where it is read beside them. */
+export function embeddingInputs(
+  projection: ImageProjection,
+  dataType: FloatType,
+  adapter = 0,
+  images = 1,
+): [NewInput, ...NewInput[]] {
+  const embeddings = embeddingInput(projection, dataType, adapter, images);
+  if (projection.faceWidth === null) return [embeddings];
+  const name = `id_embeds${adapterSuffix(adapter)}`;
+  return [embeddings, { name, dataType, shape: ofImages(images, [projection.faceWidth]) }];
+}
+
+function embeddingInput(
+  projection: ImageProjection,
+  dataType: FloatType,
+  adapter: number,
+  images: number,
+): NewInput {
   const { embeddingWidth, reads, family } = projection;
   const name = `image_embeds${adapterSuffix(adapter)}`;
-  if (reads === 'pooled') return { name, dataType, shape: ['image_batch_size', embeddingWidth] };
+  if (reads === 'pooled') return { name, dataType, shape: ofImages(images, [embeddingWidth]) };
   // Full-face makes a token of every feature, so their number is the number of tokens.
   const features = family === 'full-face' ? projection.tokens : `image_features${adapterSuffix(adapter)}`;
-  return { name, dataType, shape: ['image_batch_size', features, embeddingWidth] };
+  return { name, dataType, shape: ofImages(images, [features, embeddingWidth]) };
+}
+
+/** One image has no axis of its own. */
+function ofImages(images: number, shape: readonly Dimension[]): Dimension[] {
+  return ['image_batch_size', ...(images === 1 ? [] : [images]), ...shape];
+}
+
+/** [B, n, …] → [B · n, …]: projections know one image. */
+function oneByOne(
+  fragment: Fragment,
+  value: ValueName,
+  shape: readonly Dimension[],
+  images: number,
+): ValueName {
+  if (images === 1) return value;
+  const width = shape.at(-1) as number;
+  // Only the number of features may be unknown: it is copied.
+  if (shape.length === 3) return fragment.node('Reshape', [value, fragment.integers([-1, width])]);
+  const all = fragment.node('Shape', [value]);
+  const [two, three, zero] = [[2], [3], [0]].map((list) => fragment.integers(list)) as [string, string, string];
+  const features = fragment.node('Slice', [all, two, three, zero]);
+  const target = fragment.node('Concat', [fragment.integers([-1]), features, fragment.integers([width])], {
+    attributes: { axis: 0 },
+  });
+  return fragment.node('Reshape', [value, target]);
 }
 
 function castTo(fragment: Fragment, value: ValueName, from: FloatType, to: FloatType): ValueName {

@@ -7,6 +7,8 @@ export type Scale =
   | { readonly kind: 'input' }
   /** The caller, by `ip_scale` [adapters, cross-attentions], columns in checkpoint order. */
   | { readonly kind: 'layers' }
+  /** The caller, by `ip_scale` [adapters, B]: one for each row of the batch. */
+  | { readonly kind: 'rows' }
   /** As `input`, with a default for callers that know only the base's inputs. */
   | { readonly kind: 'optional'; readonly value: number }
   /** Baked in. A factor of 0 leaves the attention as it was, without a branch. */

@@ -1,6 +1,7 @@
 import { Fragment, NodeNames } from '../compiler/edit/fragment.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
+import type { ImageStream } from './image-stream.js';
 import { ADAPTER_SCOPE, imageTokensOf, TEXT_TOKENS } from './names.js';
 import { refuseSubgraphReads } from './subgraph-reads.js';
 import { END, ensureMoved, moveToTextPart, sliceTokens } from './text-part.js';
@@ -12,8 +13,8 @@ export interface SplitOptions {
   readonly textInput: ValueName;
   /** C, the width of the text states. */
   readonly textWidth: number;
-  /** T of each adapter, in the order in which their tokens follow the text. */
-  readonly tokens: readonly number[];
+  /** In the order in which their tokens follow the text. */
+  readonly streams: readonly ImageStream[];
 }
 
 /**
@@ -21,8 +22,8 @@ export interface SplitOptions {
  * Every reading of the input moves to the text part. A caller that brings fewer tokens than the adapters need is refused at
  * run time by the Reshape behind each slice.
  */
-export function splitEncoderHiddenStates({ textInput, textWidth, tokens }: SplitOptions): Pass {
-  const total = tokens.reduce((sum, count) => sum + count, 0);
+export function splitEncoderHiddenStates({ textInput, textWidth, streams }: SplitOptions): Pass {
+  const total = streams.reduce((sum, { tokens }) => sum + tokens, 0);
   return {
     name: NAME,
     summary:
@@ -32,17 +33,17 @@ export function splitEncoderHiddenStates({ textInput, textWidth, tokens }: Split
       const fragment = new Fragment(new NodeNames(graph), ADAPTER_SCOPE);
       sliceTokens(fragment, textInput, 0, -total, { name: 'Slice_text', output: TEXT_TOKENS });
       let left = total;
-      tokens.forEach((count, adapter) => {
-        const name = `Slice_image_${adapter + 1}`;
+      for (const { index, tokens: count } of streams) {
+        const name = `Slice_image_${index + 1}`;
         const part = sliceTokens(fragment, textInput, -left, left === count ? END : count - left, { name });
         left -= count;
         // Copies the batch, insists on the rest.
         const shape = fragment.integers([0, count, textWidth]);
         fragment.node('Reshape', [part, shape], {
-          name: `Reshape_image_${adapter + 1}`,
-          output: imageTokensOf(adapter),
+          name: `Reshape_image_${index + 1}`,
+          output: imageTokensOf(index),
         });
-      });
+      }
       return [...fragment.edits(null), ...moveToTextPart(graph, textInput, total)];
     },
     ensures: (before, after) => ensureMoved(NAME, before, after, textInput, total),

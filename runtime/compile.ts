@@ -40,19 +40,20 @@ export async function compile(opened: OpenedModel, options: CompileOptions): Pro
   checkTask(options);
   const located = locate(opened.graph, options);
   const grafts = await graftsOf(opened, located, options);
-  const { tokens = 'split', scale = 'input', dropImageTokens } = options;
+  const { tokens = 'split', scale = 'input', masks = false, dropImageTokens } = options;
   const stamp = {
     'ipgraft.version': VERSION,
     [BASE_KEY]: fingerprint(opened.file),
     'ipgraft.adapters': JSON.stringify(
-      grafts.map(({ name, tokens: count, adapter }) => ({
+      grafts.map(({ name, tokens: count, images, adapter }) => ({
         name,
         tokens: count,
+        ...(images > 1 && { images }),
         ...(adapter && { family: adapter.projection.family, sha256: adapter.sha256 }),
       })),
     ),
     'ipgraft.options': JSON.stringify(
-      dropImageTokens === undefined ? { tokens, scale } : { dropImageTokens },
+      dropImageTokens === undefined ? { tokens, scale, ...(masks && { masks }) } : { dropImageTokens },
     ),
   };
   const passes =
@@ -87,5 +88,16 @@ async function graftsOf(
 ): Promise<Graft[]> {
   const { adapters = [], initFromText } = options;
   if (initFromText !== undefined) return [await textGraft(opened, attentions, initFromText.tokens)];
-  return adapters.map((adapter) => graftOf(adapter, attentions));
+  const counts = imagesOf(options.images ?? [1], adapters.length);
+  return adapters.map((adapter, i) => graftOf(adapter, attentions, counts[i]));
+}
+
+/** How many images each of `adapters` reads. */
+function imagesOf(images: readonly number[], adapters: number): number[] {
+  const counts = images.length === 1 ? new Array<number>(adapters).fill(images[0]!) : [...images];
+  const wrong = counts.find((count) => !Number.isSafeInteger(count) || count < 1);
+  if (wrong !== undefined)
+    throw new IpgraftError('OPTION_INVALID', `--images: sought whole numbers from 1, found ${wrong}`);
+  if (counts.length === adapters) return counts;
+  throw new IpgraftError('OPTION_INVALID', `--images: ${counts.length} numbers for ${adapters} adapters`);
 }

@@ -10,7 +10,7 @@ import { openFile } from '../compiler/io/file-source.js';
 import type { ModelFolder } from '../compiler/io/model-folder.js';
 import { checkExternalData } from '../compiler/onnx/external-data.js';
 import { type Model, readModel } from '../compiler/onnx/read-model.js';
-import { type Adapter, readAdapter } from '../passes/adapter/adapter.js';
+import { type Adapter, readAdapters } from '../passes/adapter/adapter.js';
 
 /** A model whose file is open, with the folder in which its external data lies. */
 export interface OpenedModel extends Model {
@@ -47,17 +47,56 @@ export async function openModel(
   });
 }
 
+/** How to understand an adapter where its file does not say. */
+export interface AdapterOptions {
+  /**
+   * Of FaceID-Plus: how strongly the features' tokens are added to the face's (version 2), or `null` for version 1. Without it the
+   * file's name decides, as `plusv2` in the published ones.
+   */
+  readonly shortcut?: number | null;
+}
+
 /**
- * Opens an IP-Adapter checkpoint, safetensors or torch: reads names and shapes and digests the file.
- * @throws IpgraftError `ADAPTER_*`, `OPTION_FILE_MISSING`
+ * Opens every adapter of an IP-Adapter checkpoint, safetensors or torch: reads names and shapes and digests the file. Only the state of a
+ * diffusers UNet holds more than one. Closing one closes the file of all.
+ * @throws IpgraftError `ADAPTER_*`, `OPTION_FILE_MISSING`, `OPTION_INVALID`
  */
-export async function openAdapter(from: string | ByteSource): Promise<OpenedAdapter> {
+export async function openAdapters(
+  from: string | ByteSource,
+  options: AdapterOptions = {},
+): Promise<[OpenedAdapter, ...OpenedAdapter[]]> {
   const { source, path } = await openSource(from);
   return closingOnError(source, async () => {
     const checkpoint: Checkpoint = await openCheckpoint(source);
-    const adapter = readAdapter(checkpoint, source.name, await contentDigest(source));
-    return { ...adapter, path, close: () => source.close() };
+    const adapters = readAdapters(checkpoint, source.name, await contentDigest(source));
+    const opened = adapters.map((adapter) => ({
+      ...withShortcut(adapter, options.shortcut),
+      path,
+      close: () => source.close(),
+    }));
+    return opened as [OpenedAdapter, ...OpenedAdapter[]];
   });
+}
+
+/** Opens the adapter of a checkpoint; the first, where it holds several. @throws as {@link openAdapters} */
+export async function openAdapter(
+  from: string | ByteSource,
+  options: AdapterOptions = {},
+): Promise<OpenedAdapter> {
+  const [adapter] = await openAdapters(from, options);
+  return adapter;
+}
+
+function withShortcut(adapter: Adapter, shortcut: number | null | undefined): Adapter {
+  if (shortcut === undefined) return adapter;
+  const { family } = adapter.projection;
+  if (family !== 'faceid-plus')
+    throw new IpgraftError(
+      'OPTION_INVALID',
+      `--shortcut is for FaceID-Plus, ${adapter.name} is of the family ${family}`,
+      { family },
+    );
+  return { ...adapter, projection: { ...adapter.projection, shortcut } };
 }
 
 /** Paths of a model's own files: itself and its external data. */

@@ -8,7 +8,7 @@ import { runPasses } from '../compiler/run-passes.js';
 import type { Rope } from '../compiler/wire/rope.js';
 import type { Adapter } from '../passes/adapter/adapter.js';
 import { imageProjection } from '../passes/image-projection.js';
-import { embeddingInput } from '../passes/project-image-embeds.js';
+import { embeddingInputs } from '../passes/project-image-embeds.js';
 import { VERSION } from './version.js';
 
 /** What every runtime of the last years reads: IR 8 and opset 17, which brought LayerNormalization. */
@@ -16,11 +16,12 @@ const IR_VERSION = 8;
 const OPSET = 17;
 
 /**
- * An adapter's image projection as a model of its own: `image_embeds` → `ip_hidden_states` [B, T, C], float32.
+ * An adapter's image projection as a model of its own: `image_embeds` (and `id_embeds`, for FaceID-Plus) → `ip_hidden_states` [B, T, C],
+ * float32.
  * Run once per image; its result is what a model compiled with `--tokens input` or `split` takes.
  */
 export async function projectionModel(adapter: Adapter): Promise<Rope> {
-  const { name, shape } = embeddingInput(adapter.projection, 'float');
+  const [embeddings, face] = embeddingInputs(adapter.projection, 'float');
   const tensorType = (dims: readonly (number | string | null)[]) => ({
     tensorType: {
       elemType: DATA_TYPE.float,
@@ -37,8 +38,8 @@ export async function projectionModel(adapter: Adapter): Promise<Rope> {
     producerVersion: VERSION,
     graph: {
       name: 'image_projection',
-      node: [{ opType: 'Identity', name: 'ip_hidden_states', input: [name], output: ['ip_hidden_states'] }],
-      input: [{ name, type: tensorType(shape) }],
+      node: [{ opType: 'Identity', name: 'ip_hidden_states', input: [embeddings.name], output: ['ip_hidden_states'] }],
+      input: [embeddings, ...(face ? [face] : [])].map(({ name, shape }) => ({ name, type: tensorType(shape) })),
       output: [
         {
           name: 'ip_hidden_states',
@@ -48,7 +49,7 @@ export async function projectionModel(adapter: Adapter): Promise<Rope> {
     },
   }).finish();
   const model = await readModel(bufferSource(skeleton, 'image projection'));
-  const { graph } = runPasses(model, [imageProjection(adapter, name)]);
+  const { graph } = runPasses(model, [imageProjection(adapter, { embeddings: embeddings.name, face: face?.name ?? null })]);
   return writeModel(model, graph);
 }
 

@@ -30,6 +30,7 @@ export async function textGraft(
   return {
     name: 'text weights',
     tokens,
+    images: 1,
     adapter: null,
     weight: (attention, which) => data.get((which === 'k' ? attention.key : attention.value).weight!)!,
   };

@@ -1,6 +1,7 @@
 import { IpgraftError } from '../../compiler/errors.js';
 import type { CrossAttention } from '../locate-cross-attention.js';
-import type { Adapter, AdapterLayer } from './adapter.js';
+import type { Adapter } from './adapter.js';
+import type { AdapterLayer } from './layers.js';
 
 /**
  * Pairs an adapter's layers with a UNet's cross-attentions by id, and refuses one that is for another UNet.

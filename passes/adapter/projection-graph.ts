@@ -1,17 +1,23 @@
 import type { Fragment } from '../../compiler/edit/fragment.js';
 import type { ValueName } from '../../compiler/onnx/node.js';
 import { floatTensor } from '../float-tensor.js';
-import { type Family, HEAD_WIDTH, type ImageProjection, resamplerDepth } from './image-projection.js';
+import { type Family, HEAD_WIDTH, type ImageProjection, PERCEIVER, resamplerDepth } from './image-projection.js';
 import { weightData } from './linear-weight.js';
 
 export interface ProjectionGraphOptions {
   readonly projection: ImageProjection;
-  /** C. */
-  readonly tokenWidth: number;
   /** Version of ai.onnx in which to write. */
   readonly opset: number;
   /** What parameter names begin with: `image_proj`. */
   readonly parameters: string;
+}
+
+/** What an image projection reads, as values of the graph. */
+export interface ProjectionInputs {
+  /** [B, E] or [B, N, E]. */
+  readonly embeddings: ValueName;
+  /** [B, F], for FaceID-Plus. */
+  readonly face: ValueName | null;
 }
 
 /**
@@ -21,43 +27,65 @@ export interface ProjectionGraphOptions {
  */
 export function projectImage(
   fragment: Fragment,
-  embeddings: ValueName,
+  inputs: ProjectionInputs,
   options: ProjectionGraphOptions,
 ): ValueName {
-  return FAMILIES[options.projection.family](new Layers(fragment, options), embeddings);
+  return FAMILIES[options.projection.family](new Layers(fragment, options), inputs);
 }
 
-const FAMILIES: Readonly<Record<Family, (layers: Layers, x: ValueName) => ValueName>> = {
+const FAMILIES: Readonly<Record<Family, (layers: Layers, inputs: ProjectionInputs) => ValueName>> = {
   base,
   'full-face': fullFace,
-  plus: resampler,
+  plus,
+  faceid: (layers, { embeddings }) => faceTokens(layers, embeddings),
+  'faceid-plus': faceIdPlus,
 };
 
 /** Linear to T·C numbers, cut into T tokens, LayerNorm. Source: `ImageProjModel`. */
-function base(layers: Layers, x: ValueName): ValueName {
-  const tokens = layers.reshape(layers.linear(x, 'proj'), [
-    -1,
-    layers.options.projection.tokens,
-    layers.options.tokenWidth,
-  ]);
-  return layers.norm(tokens, 'norm');
+function base(layers: Layers, { embeddings }: ProjectionInputs): ValueName {
+  return layers.norm(layers.tokens(layers.linear(embeddings, 'proj')), 'norm');
 }
 
 /** Linear, GELU, Linear, LayerNorm on each of the encoder's tokens. Source: `MLPProjModel`. */
-function fullFace(layers: Layers, x: ValueName): ValueName {
-  return layers.norm(layers.linear(layers.gelu(layers.linear(x, 'proj.0')), 'proj.2'), 'proj.3');
+function fullFace(layers: Layers, { embeddings }: ProjectionInputs): ValueName {
+  return layers.norm(layers.linear(layers.gelu(layers.linear(embeddings, 'proj.0')), 'proj.2'), 'proj.3');
+}
+
+/** As full-face, but the second Linear makes T tokens of one embedding. Source: `MLPProjModel` of ip_adapter_faceid.py. */
+function faceTokens(layers: Layers, face: ValueName): ValueName {
+  const numbers = layers.linear(layers.gelu(layers.linear(face, 'proj.0')), 'proj.2');
+  return layers.norm(layers.tokens(numbers), 'norm');
+}
+
+/** The face's tokens read the image features; in version 2 they are added to what they read. Source: `ProjPlusModel`. */
+function faceIdPlus(layers: Layers, { embeddings, face }: ProjectionInputs): ValueName {
+  const { shortcut } = layers.options.projection;
+  const tokens = faceTokens(layers, face!);
+  const read = resampler(layers, embeddings, () => tokens, PERCEIVER);
+  if (shortcut === null) return read;
+  return layers.op('Add', tokens, shortcut === 1 ? read : layers.op('Mul', read, layers.number(shortcut)));
+}
+
+/** Source: `Resampler`. */
+function plus(layers: Layers, { embeddings }: ProjectionInputs): ValueName {
+  return resampler(layers, embeddings, (features) => layers.latents(features), '');
 }
 
 /**
- * T learned latents that read the image features through attention, layer by layer. Keys and values come from the features
+ * T latents that read the image features through attention, layer by layer. Keys and values come from the features
  * **and** the latents, in this order. Source: `Resampler` (resampler.py), after the Perceiver of “Flamingo”.
  */
-function resampler(layers: Layers, x: ValueName): ValueName {
+function resampler(
+  layers: Layers,
+  x: ValueName,
+  begin: (features: ValueName) => ValueName,
+  prefix: string,
+): ValueName {
   const { tensors } = layers.options.projection;
-  const features = layers.linear(x, 'proj_in');
-  let latents = layers.latents(features);
-  for (let i = 0; i < resamplerDepth(tensors); i++) {
-    const part = (name: string) => `layers.${i}.${name}`;
+  const features = layers.linear(x, `${prefix}proj_in`);
+  let latents = begin(features);
+  for (let i = 0; i < resamplerDepth(tensors, prefix); i++) {
+    const part = (name: string) => `${prefix}layers.${i}.${name}`;
     const attended = resamplerAttention(
       layers,
       layers.norm(features, part('0.norm1')),
@@ -68,7 +96,7 @@ function resampler(layers: Layers, x: ValueName): ValueName {
     const inner = layers.gelu(layers.linear(layers.norm(latents, part('1.0')), part('1.1')));
     latents = layers.op('Add', layers.linear(inner, part('1.3')), latents);
   }
-  return layers.norm(layers.linear(latents, 'proj_out'), 'norm_out');
+  return layers.norm(layers.linear(latents, `${prefix}proj_out`), `${prefix}norm_out`);
 }
 
 function resamplerAttention(
@@ -140,6 +168,12 @@ class Layers {
 
   softmax(x: ValueName): ValueName {
     return this.fragment.node('Softmax', [x], { attributes: { axis: -1 } });
+  }
+
+  /** [B, T · C] → [B, T, C]. */
+  tokens(x: ValueName): ValueName {
+    const { tokens, tokenWidth } = this.options.projection;
+    return this.reshape(x, [-1, tokens, tokenWidth]);
   }
 
   reshape(x: ValueName, shape: readonly number[]): ValueName {

@@ -91,7 +91,10 @@ class ScaleValues {
     const { scale, adapters, attentions } = options;
     if (scale.kind === 'constant') return;
     const shape = { input: [], optional: [], layers: [attentions], rows: ['batch_size'] }[scale.kind];
-    this.head.push({ kind: 'insert-input', input: { name: SCALE_INPUT, dataType: 'float', shape: [adapters, ...shape] } });
+    this.head.push({
+      kind: 'insert-input',
+      input: { name: SCALE_INPUT, dataType: 'float', shape: [adapters, ...shape] },
+    });
     if (scale.kind !== 'optional') return;
     const tensor: NewTensor = floatTensor(
       SCALE_INPUT,

@@ -14,7 +14,10 @@ export function imageProjection({ projection }: Adapter, inputs: ProjectionInput
       const fragment = new Fragment(new NodeNames(graph), '/image_proj');
       const options = { projection, opset: graph.opset, parameters: 'image_proj' };
       const to = projectImage(fragment, inputs, options);
-      return [...fragment.edits(OUTPUT), { kind: 'rewire', node: OUTPUT, input: 0, from: inputs.embeddings, to }];
+      return [
+        ...fragment.edits(OUTPUT),
+        { kind: 'rewire', node: OUTPUT, input: 0, from: inputs.embeddings, to },
+      ];
     },
   };
 }

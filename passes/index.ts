@@ -82,7 +82,9 @@ export function graftPasses({ graph, located, grafts, options, stamp }: PlanInpu
     imageTokens(graph, located, grafts, streams, options.tokens ?? 'split'),
     insertImageKv(textInput, branches),
     cloneAttentionBranch({ textInput, textTokens, branches }),
-    ...(masks ? [insertImageMask({ streams, attentions: [...new Set(branches.map((branch) => branch.attention))] })] : []),
+    ...(masks
+      ? [insertImageMask({ streams, attentions: [...new Set(branches.map((branch) => branch.attention))] })]
+      : []),
     addImageAttention({ branches, adapters: grafts.length, attentions: attentions.length, scale, masks }),
     stampMetadata({ ...stamp, [`${METADATA_PREFIX}input`]: textInput }),
   ];

@@ -22,7 +22,13 @@ export interface ImageInputOptions {
  * and leaves the text input alone.
  * A batch of 1 is repeated for every row of the text; any other batch must be the text's.
  */
-export function insertImageInput({ textInput, textWidth, grafts, streams, dataType }: ImageInputOptions): Pass {
+export function insertImageInput({
+  textInput,
+  textWidth,
+  grafts,
+  streams,
+  dataType,
+}: ImageInputOptions): Pass {
   return {
     name: 'insert-image-input',
     summary: 'adds an input for the image tokens of each adapter beside the text input',

@@ -95,8 +95,7 @@ function downsample(fragment: Fragment, opset: number, queries: ValueName, ratio
   const columns = fragment.node('Div', [queries, rows]);
   const shape = fragment.node('Shape', [MASK_INPUT]);
   const leading = fragment.node('Slice', [shape, ...integers(fragment, [0], [2], [0])]);
-  const concat = (parts: readonly ValueName[]) =>
-    fragment.node('Concat', parts, { attributes: { axis: 0 } });
+  const concat = (parts: readonly ValueName[]) => fragment.node('Concat', parts, { attributes: { axis: 0 } });
   const resized = fragment.node(
     'Resize',
     [MASK_INPUT, ...noScales(fragment, opset), concat([leading, rows, columns])],

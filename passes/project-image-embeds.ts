@@ -34,30 +34,32 @@ export function projectImageEmbeds({ textInput, adapters, streams, dataType }: P
       const shared = new Fragment(names, ADAPTER_SCOPE);
       const batch = new ImageBatch(shared, textInput);
       const projections: Edit[] = [];
-      const inputs = adapters.flatMap(({ adapter: { projection, tokens, tokenWidth }, images }, adapter): Edit[] => {
-        const parameters = `image_proj${adapterSuffix(adapter)}`;
-        const fragment = new Fragment(names, `/${parameters}`);
-        const read = embeddingInputs(projection, dataType, adapter, images);
-        const [embeddings, face] = read.map(({ name, shape }) =>
-          castTo(fragment, oneByOne(fragment, name, shape, images), dataType, 'float'),
-        );
-        const projected = projectImage(
-          fragment,
-          { embeddings: embeddings!, face: face ?? null },
-          { projection, opset: graph.opset, parameters },
-        );
-        const joined =
-          images === 1
-            ? projected
-            : fragment.node('Reshape', [projected, fragment.integers([-1, images * tokens, tokenWidth])]);
-        batch.spread(
-          castTo(fragment, joined, 'float', dataType),
-          tokenWidth,
-          streamsOfAdapter(streams, adapter),
-        );
-        projections.push(...fragment.edits(null));
-        return read.map((input): Edit => ({ kind: 'insert-input', input }));
-      });
+      const inputs = adapters.flatMap(
+        ({ adapter: { projection, tokens, tokenWidth }, images }, adapter): Edit[] => {
+          const parameters = `image_proj${adapterSuffix(adapter)}`;
+          const fragment = new Fragment(names, `/${parameters}`);
+          const read = embeddingInputs(projection, dataType, adapter, images);
+          const [embeddings, face] = read.map(({ name, shape }) =>
+            castTo(fragment, oneByOne(fragment, name, shape, images), dataType, 'float'),
+          );
+          const projected = projectImage(
+            fragment,
+            { embeddings: embeddings!, face: face ?? null },
+            { projection, opset: graph.opset, parameters },
+          );
+          const joined =
+            images === 1
+              ? projected
+              : fragment.node('Reshape', [projected, fragment.integers([-1, images * tokens, tokenWidth])]);
+          batch.spread(
+            castTo(fragment, joined, 'float', dataType),
+            tokenWidth,
+            streamsOfAdapter(streams, adapter),
+          );
+          projections.push(...fragment.edits(null));
+          return read.map((input): Edit => ({ kind: 'insert-input', input }));
+        },
+      );
       return [...inputs, ...projections, ...shared.edits(null)];
     },
   };
@@ -107,7 +109,11 @@ function oneByOne(
   // Only the number of features may be unknown: it is copied.
   if (shape.length === 3) return fragment.node('Reshape', [value, fragment.integers([-1, width])]);
   const all = fragment.node('Shape', [value]);
-  const [two, three, zero] = [[2], [3], [0]].map((list) => fragment.integers(list)) as [string, string, string];
+  const [two, three, zero] = [[2], [3], [0]].map((list) => fragment.integers(list)) as [
+    string,
+    string,
+    string,
+  ];
   const features = fragment.node('Slice', [all, two, three, zero]);
   const target = fragment.node('Concat', [fragment.integers([-1]), features, fragment.integers([width])], {
     attributes: { axis: 0 },

@@ -59,7 +59,7 @@ export interface AdapterOptions {
 /**
  * Opens every adapter of an IP-Adapter checkpoint, safetensors or torch: reads names and shapes and digests the file. Only the state of a
  * diffusers UNet holds more than one. Closing one closes the file of all.
- * @throws IpgraftError `ADAPTER_*`, `OPTION_FILE_MISSING`, `OPTION_INVALID`
+ * @throws IpgraftError `ADAPTER_*`, `OPTION_FILE_MISSING`
  */
 export async function openAdapters(
   from: string | ByteSource,
@@ -88,14 +88,7 @@ export async function openAdapter(
 }
 
 function withShortcut(adapter: Adapter, shortcut: number | null | undefined): Adapter {
-  if (shortcut === undefined) return adapter;
-  const { family } = adapter.projection;
-  if (family !== 'faceid-plus')
-    throw new IpgraftError(
-      'OPTION_INVALID',
-      `--shortcut is for FaceID-Plus, ${adapter.name} is of the family ${family}`,
-      { family },
-    );
+  if (shortcut === undefined || adapter.projection.family !== 'faceid-plus') return adapter;
   return { ...adapter, projection: { ...adapter.projection, shortcut } };
 }
 

@@ -38,8 +38,18 @@ export async function projectionModel(adapter: Adapter): Promise<Rope> {
     producerVersion: VERSION,
     graph: {
       name: 'image_projection',
-      node: [{ opType: 'Identity', name: 'ip_hidden_states', input: [embeddings.name], output: ['ip_hidden_states'] }],
-      input: [embeddings, ...(face ? [face] : [])].map(({ name, shape }) => ({ name, type: tensorType(shape) })),
+      node: [
+        {
+          opType: 'Identity',
+          name: 'ip_hidden_states',
+          input: [embeddings.name],
+          output: ['ip_hidden_states'],
+        },
+      ],
+      input: [embeddings, ...(face ? [face] : [])].map(({ name, shape }) => ({
+        name,
+        type: tensorType(shape),
+      })),
       output: [
         {
           name: 'ip_hidden_states',
@@ -49,7 +59,9 @@ export async function projectionModel(adapter: Adapter): Promise<Rope> {
     },
   }).finish();
   const model = await readModel(bufferSource(skeleton, 'image projection'));
-  const { graph } = runPasses(model, [imageProjection(adapter, { embeddings: embeddings.name, face: face?.name ?? null })]);
+  const { graph } = runPasses(model, [
+    imageProjection(adapter, { embeddings: embeddings.name, face: face?.name ?? null }),
+  ]);
   return writeModel(model, graph);
 }
 

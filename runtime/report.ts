@@ -17,7 +17,9 @@ export interface CompileReport {
   };
   readonly adapters: readonly {
     readonly name: string;
+    /** Per image. */
     readonly tokens: number;
+    readonly images: number;
     readonly family: string | null;
     readonly sha256: string | null;
   }[];
@@ -62,9 +64,10 @@ export function reportOf(patched: PatchedModel, written: WrittenModel | null): C
       irVersion: graph.irVersion,
       nodes: opened.graph.nodes.length,
     },
-    adapters: grafts.map(({ name, tokens, adapter }) => ({
+    adapters: grafts.map(({ name, tokens, images, adapter }) => ({
       name,
       tokens,
+      images,
       family: adapter?.projection.family ?? null,
       sha256: adapter?.sha256 ?? null,
     })),
@@ -100,7 +103,8 @@ function countKinds(edits: readonly Edit[]): Partial<Record<Edit['kind'], number
 }
 
 function notesOf({ located, grafts, options }: PatchedModel, written: WrittenModel | null): string[] {
-  const total = options.dropImageTokens ?? grafts.reduce((sum, { tokens }) => sum + tokens, 0);
+  const total =
+    options.dropImageTokens ?? grafts.reduce((sum, { tokens, images }) => sum + tokens * images, 0);
   const notes: string[] = [];
   if ((options.tokens ?? 'split') === 'split') {
     notes.push(

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type CompileOptions, compile, type PatchedModel } from '../runtime/compile.js';
-import { type OpenedAdapter, type OpenedModel, openAdapter, openModel } from '../runtime/open.js';
+import { type AdapterOptions, type OpenedModel, openAdapters, openModel } from '../runtime/open.js';
 import { type WritePatchedOptions, writePatched } from '../runtime/write-patched.js';
 import { freshFolder } from './fixtures.js';
 
@@ -9,15 +9,19 @@ export interface PatchedFile {
   readonly patched: PatchedModel;
 }
 
+/** How to compile, and how to read the adapters. */
+export type KindOptions = CompileOptions & AdapterOptions;
+
 /** Compiles a model file into a new folder and writes it there; the open files are closed afterwards. */
 export async function patchFile(
   model: string,
   adapters: readonly string[],
-  options: CompileOptions = {},
+  { shortcut, ...options }: KindOptions = {},
   writing: WritePatchedOptions = {},
 ): Promise<PatchedFile> {
   const opened: OpenedModel = await openModel(model);
-  const openedAdapters: OpenedAdapter[] = await Promise.all(adapters.map((path) => openAdapter(path)));
+  const how = shortcut === undefined ? {} : { shortcut };
+  const openedAdapters = (await Promise.all(adapters.map((path) => openAdapters(path, how)))).flat();
   try {
     const patched = await compile(opened, {
       ...options,

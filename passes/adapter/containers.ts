@@ -36,8 +36,7 @@ function first(tensors: Tensors, prefixes: readonly string[]): Tensors {
   for (const prefix of prefixes) {
     const found = group(tensors, prefix);
     // A whole UNet is no layer of an adapter.
-    const own =
-      prefix === 'unet.' ? new Map([...found].filter(([name]) => PROCESSOR.test(name))) : found;
+    const own = prefix === 'unet.' ? new Map([...found].filter(([name]) => PROCESSOR.test(name))) : found;
     if (own.size > 0) return own;
   }
   return new Map();
@@ -88,7 +87,13 @@ const LOADED_PROJECTION = 'encoder_hid_proj.image_projection_layers.';
 
 /** What `load_ip_adapter` made of adapters within a UNet. Source: diffusers' loaders/unet.py. */
 function fromDiffusers(tensors: Tensors): AdapterTensors[] {
-  const layers: { index: string; block: string; attention: string; what: string; tensor: CheckpointTensor }[] = [];
+  const layers: {
+    index: string;
+    block: string;
+    attention: string;
+    what: string;
+    tensor: CheckpointTensor;
+  }[] = [];
   for (const [name, tensor] of tensors) {
     const layer = LOADED_LAYER.exec(name);
     if (layer !== null) {

@@ -99,9 +99,7 @@ function readLora(tensors: ReadonlyMap<string, CheckpointTensor>, file: string):
         );
       return { id: Number(id), module, down, up };
     })
-    .sort(
-      (a, b) => a.id - b.id || LORA_MODULES.indexOf(a.module) - LORA_MODULES.indexOf(b.module),
-    );
+    .sort((a, b) => a.id - b.id || LORA_MODULES.indexOf(a.module) - LORA_MODULES.indexOf(b.module));
 }
 
 function refuse(file: string, message: string, found: readonly string[]): IpgraftError {

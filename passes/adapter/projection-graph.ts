@@ -1,7 +1,13 @@
 import type { Fragment } from '../../compiler/edit/fragment.js';
 import type { ValueName } from '../../compiler/onnx/node.js';
 import { floatTensor } from '../float-tensor.js';
-import { type Family, HEAD_WIDTH, type ImageProjection, PERCEIVER, resamplerDepth } from './image-projection.js';
+import {
+  type Family,
+  HEAD_WIDTH,
+  type ImageProjection,
+  PERCEIVER,
+  resamplerDepth,
+} from './image-projection.js';
 import { weightData } from './linear-weight.js';
 
 export interface ProjectionGraphOptions {

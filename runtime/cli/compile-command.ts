@@ -5,7 +5,7 @@ import { type OutputFile, writeFiles } from '../../compiler/io/write-files.js';
 import { Rope } from '../../compiler/wire/rope.js';
 import type { TokenSource } from '../../passes/index.js';
 import { compile } from '../compile.js';
-import { type OpenedAdapter, openAdapter, openModel } from '../open.js';
+import { type AdapterOptions, type OpenedAdapter, openAdapters, openModel } from '../open.js';
 import { projectionModel } from '../project-image.js';
 import { reportOf } from '../report.js';
 import { inputFiles, planOutput, type WeightsMode } from '../write-patched.js';
@@ -18,6 +18,9 @@ interface CompileFlags {
   readonly output?: string;
   readonly tokens: TokenSource;
   readonly scale: string;
+  readonly images?: string;
+  readonly masks?: true;
+  readonly shortcut?: string | boolean;
   readonly weights: WeightsMode;
   readonly pattern: string[];
   readonly textInput?: string;
@@ -46,7 +49,14 @@ export function compileCommand(terminal: Terminal): Command {
         .choices(['split', 'input', 'embeds'])
         .default('split'),
     )
-    .option('--scale <scale>', 'input, layers, optional=N, a number, or diffusers’ JSON', 'input')
+    .option('--scale <scale>', 'input, layers, rows, optional=N, a number, or diffusers’ JSON', 'input')
+    .option('--images <n>', 'how many images each adapter reads: one number, or one per adapter (2,1)')
+    .option('--masks', 'take a mask per image, ip_mask: where in the picture it counts')
+    .option(
+      '--shortcut [scale]',
+      'FaceID-Plus version 2: add what the face reads in the image, scaled (default 1)',
+    )
+    .option('--no-shortcut', 'FaceID-Plus version 1')
     .addOption(
       new Option('--weights <mode>', 'what happens to the base’s large weights')
         .choices(['auto', 'reference', 'copy'])
@@ -78,11 +88,14 @@ async function compileFile(base: string, flags: CompileFlags, terminal: Terminal
   const model = await openModel(base);
   const adapters: OpenedAdapter[] = [];
   try {
-    for (const file of flags.adapter ?? []) adapters.push(await openAdapter(file));
+    for (const file of flags.adapter ?? []) adapters.push(...(await openAdapters(file, shortcutOf(flags))));
+    refuseIdleShortcut(flags, adapters);
     const patched = await compile(model, {
       adapters,
       tokens: flags.tokens,
       scale: flags.scale,
+      ...(flags.images !== undefined && { images: flags.images.split(',').map(Number) }),
+      masks: flags.masks === true,
       patterns: flags.pattern,
       ...(flags.textInput !== undefined && { textInput: flags.textInput }),
       ...(flags.initFromText && { initFromText: { tokens: Number(flags.numTokens) } }),
@@ -142,6 +155,21 @@ function checkFlags(flags: CompileFlags): void {
     throw refuse('--drop-image-tokens takes no --scale');
   if (flags.projection !== undefined && flags.adapter?.length !== 1)
     throw refuse('--projection needs one adapter');
+}
+
+/** `--shortcut`, `--shortcut 0.5`, `--no-shortcut`, or nothing: then the file's name decides. */
+function shortcutOf({ shortcut }: CompileFlags): AdapterOptions {
+  if (shortcut === undefined) return {};
+  if (typeof shortcut === 'boolean') return { shortcut: shortcut ? 1 : null };
+  const scale = Number(shortcut);
+  if (shortcut.trim() !== '' && Number.isFinite(scale)) return { shortcut: scale };
+  throw new IpgraftError('OPTION_INVALID', `--shortcut ${shortcut}: sought a number`);
+}
+
+function refuseIdleShortcut({ shortcut }: CompileFlags, adapters: readonly OpenedAdapter[]): void {
+  if (shortcut === undefined || adapters.some(({ projection }) => projection.family === 'faceid-plus'))
+    return;
+  throw new IpgraftError('OPTION_INVALID', '--shortcut is for FaceID-Plus, and none of the adapters is one');
 }
 
 function collect(value: string, before: string[]): string[] {

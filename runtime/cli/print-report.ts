@@ -9,8 +9,10 @@ type Print = (line: string) => void;
 export function printReport(report: CompileReport, dryRun: boolean, print: Print): void {
   const { base, adapters, crossAttentions, inputs, passes, notes, written } = report;
   row(print, 'base', `${base.file}  ${size(base.bytes)}, opset ${base.opset}, ${base.nodes} nodes`);
-  for (const { name, family, tokens } of adapters)
-    row(print, 'adapter', `${name}  ${family ?? 'copied weights'}, ${tokens} image tokens`);
+  for (const { name, family, tokens, images } of adapters) {
+    const each = images === 1 ? '' : ` of each of ${images} images`;
+    row(print, 'adapter', `${name}  ${family ?? 'copied weights'}, ${tokens} image tokens${each}`);
+  }
   const sources = [...new Set(crossAttentions.map(({ source }) => source))].join(', ');
   const selected = crossAttentions.filter((attention) => attention.selected);
   row(print, 'found', `${selected.length} cross-attentions by ${sources}`);

@@ -56,7 +56,7 @@ export function tokensBehindText(stamp: ReadStamp): number {
   const options = stamp['ipgraft.options'];
   if ('dropImageTokens' in options) return options.dropImageTokens;
   if (options.tokens !== 'split') return 0;
-  return stamp['ipgraft.adapters'].reduce((sum, { tokens }) => sum + tokens, 0);
+  return stamp['ipgraft.adapters'].reduce((sum, { tokens, images }) => sum + tokens * images, 0);
 }
 
 function filled(dims: readonly number[], number: () => number): Values {

@@ -6,7 +6,11 @@ const stampSchema = z.object({
   /** The text input. */
   'ipgraft.input': z.string(),
   'ipgraft.base': z.string(),
-  'ipgraft.adapters': json(z.array(z.object({ name: z.string(), tokens: z.int().positive() }))),
+  'ipgraft.adapters': json(
+    z.array(
+      z.object({ name: z.string(), tokens: z.int().positive(), images: z.int().positive().default(1) }),
+    ),
+  ),
   'ipgraft.options': json(
     z.union([
       z.object({ tokens: z.enum(['split', 'input', 'embeds']), scale: z.string() }),

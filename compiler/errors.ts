@@ -101,6 +101,10 @@ export const CATALOGUE = {
     when: 'A LoRA of a FaceID checkpoint is not a pair of down [r, in] and up [out, r], or does not fit its layer.',
     hint: 'The file is damaged or for another UNet: use the published one.',
   },
+  MATCH_LORA: {
+    when: 'A Linear that a FaceID adapter changes was not found by its name, or its weight cannot be added to.',
+    hint: 'Export the UNet in floats with its names, or leave the LoRA out with --lora-scale 0.',
+  },
   ADAPTER_COUNT: {
     when: 'The adapter has another number of layers than the UNet has cross-attentions.',
     hint: 'The adapter is for another UNet (SD1.5 and SD2.1 have 16 layers, SDXL has 70).',

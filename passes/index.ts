@@ -36,6 +36,8 @@ export interface PlanInput {
   readonly located: Located;
   readonly grafts: readonly Graft[];
   readonly options: GraftOptions;
+  /** What changes weights with the adapters, where any does. */
+  readonly lora?: Pass | null;
   /** Metadata beside the journal, keys beginning with `ipgraft.`. */
   readonly stamp: Readonly<Record<`ipgraft.${string}`, string>>;
 }
@@ -67,11 +69,11 @@ export function locate(graph: Graph, options: LocateOptions): Located {
 }
 
 /**
- * The passes that put adapters into a UNet, in their order. The pipeline reads: bring the image tokens in, make keys and values of
+ * The passes that put adapters into a UNet, in their order. The pipeline reads: change the weights that change, bring the image tokens in, make keys and values of
  * them, attend to them, add the result, write down what was done.
  * @throws IpgraftError `OPTION_SCALE`
  */
-export function graftPasses({ graph, located, grafts, options, stamp }: PlanInput): Pass[] {
+export function graftPasses({ graph, located, grafts, options, lora, stamp }: PlanInput): Pass[] {
   const { textInput, textTokens, attentions } = located;
   const scale = parseScale(options.scale ?? 'input', attentions, grafts.length);
   const masks = options.masks === true;
@@ -79,6 +81,7 @@ export function graftPasses({ graph, located, grafts, options, stamp }: PlanInpu
   const branches = branchesOf(located, grafts, streams, scale);
   refuseIdle(grafts, branches, options.scale ?? 'input');
   return [
+    ...(lora ? [lora] : []),
     imageTokens(graph, located, grafts, streams, options.tokens ?? 'split'),
     insertImageKv(textInput, branches),
     cloneAttentionBranch({ textInput, textTokens, branches }),

@@ -1,5 +1,5 @@
 import type { ProducedSegment, Segment } from '../compiler/wire/rope.js';
-import { bytesOf } from '../compiler/wire/segment-bytes.js';
+import { wholeSegment } from '../compiler/wire/segment-bytes.js';
 
 /**
  * Weights of keys and values as ONNX Runtime packs them: [C, h] and [C, h] → [C, H, 2, d], per head its key's columns and
@@ -12,7 +12,7 @@ export function packHeads(key: Segment, value: Segment, blocks: number): Produce
     kind: 'produced',
     length: key.length + value.length,
     async *produce() {
-      const [k, v] = [await whole(key), await whole(value)];
+      const [k, v] = [await wholeSegment(key), await wholeSegment(value)];
       const block = k.length / blocks;
       const packed = new Uint8Array(k.length + v.length);
       for (let i = 0; i < blocks; i++) {
@@ -22,14 +22,4 @@ export function packHeads(key: Segment, value: Segment, blocks: number): Produce
       yield packed;
     },
   };
-}
-
-async function whole(segment: Segment): Promise<Uint8Array> {
-  const bytes = new Uint8Array(segment.length);
-  let filled = 0;
-  for await (const chunk of bytesOf(segment)) {
-    bytes.set(chunk, filled);
-    filled += chunk.length;
-  }
-  return bytes;
 }

@@ -1,12 +1,17 @@
 import { IpgraftError } from '../compiler/errors.js';
 import { fingerprint } from '../compiler/fingerprint.js';
+import type { ValueName } from '../compiler/onnx/node.js';
+import type { Pass } from '../compiler/pass.js';
 import type { Edited } from '../compiler/run-passes.js';
 import { runPasses } from '../compiler/run-passes.js';
+import type { Segment } from '../compiler/wire/rope.js';
 import type { Adapter } from '../passes/adapter/adapter.js';
 import { type Graft, graftOf } from '../passes/graft.js';
 import { dropPasses, type GraftOptions, graftPasses, locate } from '../passes/index.js';
 import type { Located } from '../passes/locate-cross-attention.js';
+import { loraSites, mergeLora } from '../passes/merge-lora.js';
 import { BASE_KEY } from '../passes/stamp-metadata.js';
+import { locateData } from './locate-data.js';
 import type { OpenedModel } from './open.js';
 import { textGraft } from './text-graft.js';
 import { VERSION } from './version.js';
@@ -17,6 +22,8 @@ export interface CompileOptions extends GraftOptions {
   readonly adapters?: readonly Adapter[];
   /** Without an adapter: start to_k_ip and to_v_ip as copies of to_k and to_v, for this many image tokens. */
   readonly initFromText?: { readonly tokens: number };
+  /** How much of the LoRA of FaceID adapters is merged into the UNet's weights. Default 1. */
+  readonly loraScale?: number;
   /** For a ControlNet: take this many image tokens behind the text, and leave them unused. */
   readonly dropImageTokens?: number;
 }
@@ -40,7 +47,7 @@ export async function compile(opened: OpenedModel, options: CompileOptions): Pro
   checkTask(options);
   const located = locate(opened.graph, options);
   const grafts = await graftsOf(opened, located, options);
-  const { tokens = 'split', scale = 'input', masks = false, dropImageTokens } = options;
+  const { tokens = 'split', scale = 'input', masks = false, loraScale = 1, dropImageTokens } = options;
   const stamp = {
     'ipgraft.version': VERSION,
     [BASE_KEY]: fingerprint(opened.file),
@@ -53,12 +60,26 @@ export async function compile(opened: OpenedModel, options: CompileOptions): Pro
       })),
     ),
     'ipgraft.options': JSON.stringify(
-      dropImageTokens === undefined ? { tokens, scale, ...(masks && { masks }) } : { dropImageTokens },
+      dropImageTokens === undefined
+        ? {
+            tokens,
+            scale,
+            ...(masks && { masks }),
+            ...(grafts.some(({ adapter }) => adapter !== null && adapter.lora.length > 0) && { loraScale }),
+          }
+        : { dropImageTokens },
     ),
   };
   const passes =
     dropImageTokens === undefined
-      ? graftPasses({ graph: opened.graph, located, grafts, options, stamp })
+      ? graftPasses({
+          graph: opened.graph,
+          located,
+          grafts,
+          options,
+          lora: await loraPass(opened, located, grafts, loraScale),
+          stamp,
+        })
       : dropPasses(located, dropImageTokens, stamp);
   return { ...runPasses(opened, passes), opened, located, grafts, options };
 }
@@ -90,6 +111,22 @@ async function graftsOf(
   if (initFromText !== undefined) return [await textGraft(opened, attentions, initFromText.tokens)];
   const counts = imagesOf(options.images ?? [1], adapters.length);
   return adapters.map((adapter, i) => graftOf(adapter, attentions, counts[i]));
+}
+
+/** The pass that merges the LoRAs of FaceID adapters; `null` where there is nothing to merge. */
+async function loraPass(
+  opened: OpenedModel,
+  { attentions }: Located,
+  grafts: readonly Graft[],
+  scale: number,
+): Promise<Pass | null> {
+  if (!Number.isFinite(scale))
+    throw new IpgraftError('OPTION_INVALID', `--lora-scale ${scale}: sought a number`);
+  const sites = loraSites(opened.graph, attentions, grafts, scale);
+  if (sites.length === 0) return null;
+  const weights = new Map<ValueName, Segment>();
+  for (const { layer } of sites) weights.set(layer.weight, await locateData(opened, layer.weight));
+  return mergeLora(sites, weights);
 }
 
 /** How many images each of `adapters` reads. */

@@ -2,6 +2,7 @@ import { IpgraftError } from '../compiler/errors.js';
 import type { Segment } from '../compiler/wire/rope.js';
 import type { Graft } from '../passes/graft.js';
 import type { CrossAttention } from '../passes/locate-cross-attention.js';
+import { locateData } from './locate-data.js';
 import type { OpenedModel } from './open.js';
 
 /**
@@ -34,20 +35,4 @@ export async function textGraft(
     adapter: null,
     weight: (attention, which) => data.get((which === 'k' ? attention.key : attention.value).weight!)!,
   };
-}
-
-async function locateData(opened: OpenedModel, name: string): Promise<Segment> {
-  const tensor = opened.graph.initializers.get(name)!;
-  const [inside] = tensor.raw?.segments ?? [];
-  if (inside !== undefined) return inside;
-  if (tensor.external === null) {
-    throw new IpgraftError(
-      'MODEL_TYPE_UNSUPPORTED',
-      `${name}: sought raw or external weight data, found neither`,
-      { tensor: name },
-    );
-  }
-  const { location, offset, length } = tensor.external;
-  const source = await opened.folder.open(location);
-  return { kind: 'stored', length: length ?? source.size - offset, source, offset };
 }

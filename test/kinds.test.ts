@@ -280,6 +280,57 @@ describe('containers', () => {
   }
 });
 
+describe('FaceID', () => {
+  for (const model of MODELS) {
+    it(`${model}: tokens of the face, and its LoRA in the weights`, async () => {
+      const expected = await kindReference('faceid');
+      const feeds = { ...unetInputs(expected), image_embeds: single(expected.get('id_embeds')) };
+      for (const [lora, scales] of [
+        ['1.0', ['1.0', '0.6', '0.0']],
+        ['0.6', ['1.0', '0.6', '0.0']],
+        ['0.0', ['1.0']],
+      ] as const)
+        await computing(
+          model,
+          [kindPath('faceid.adapter.bin')],
+          { tokens: 'embeds', loraScale: Number(lora) },
+          async (run) => {
+            for (const scale of scales)
+              close(
+                await run({ ...feeds, ip_scale: numbers([1], [Number(scale)]) }),
+                expected.get(`out_scale_${scale}_lora_${lora}`),
+                `scale ${scale}, LoRA ${lora}`,
+              );
+          },
+        );
+    });
+
+    it(`${model}: FaceID-Plus, version 1, version 2, and in between`, async () => {
+      const expected = await kindReference('faceid-plus');
+      const feeds = {
+        ...unetInputs(expected),
+        id_embeds: single(expected.get('id_embeds')),
+        image_embeds: single(expected.get('image_embeds')),
+      };
+      for (const [shortcut, scale, loraScale, name] of [
+        [null, 1, 1, 'out_v1'],
+        [1, 1, 1, 'out_v2'],
+        [0.5, 1, 1, 'out_v2_0.5'],
+        [0.5, 0.6, 1, 'out_v2_0.5_scale_0.6'],
+        [1, 0, 1, 'lora_only'],
+        [null, 1, 0, 'out_v1_lora_0.0'],
+      ] as const)
+        await computing(
+          model,
+          [kindPath('faceid-plus.adapter.safetensors')],
+          { tokens: 'embeds', shortcut, loraScale },
+          async (run) =>
+            close(await run({ ...feeds, ip_scale: numbers([1], [scale]) }), expected.get(name), name),
+        );
+    });
+  }
+});
+
 describe('face adapters', () => {
   for (const kind of ['portrait', 'instantid'] as const) {
     const file = kind === 'portrait' ? 'portrait.adapter.safetensors' : 'instantid.adapter.bin';

@@ -13,3 +13,14 @@ export async function* bytesOf(segment: Segment): AsyncIterable<Uint8Array> {
     }
   }
 }
+
+/** All of a segment at once: for one weight, never for a model. */
+export async function wholeSegment(segment: Segment): Promise<Uint8Array> {
+  const bytes = new Uint8Array(segment.length);
+  let filled = 0;
+  for await (const chunk of bytesOf(segment)) {
+    bytes.set(chunk, filled);
+    filled += chunk.length;
+  }
+  return bytes;
+}

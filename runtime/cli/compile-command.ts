@@ -21,6 +21,7 @@ interface CompileFlags {
   readonly images?: string;
   readonly masks?: true;
   readonly shortcut?: string | boolean;
+  readonly loraScale?: string;
   readonly weights: WeightsMode;
   readonly pattern: string[];
   readonly textInput?: string;
@@ -57,6 +58,10 @@ export function compileCommand(terminal: Terminal): Command {
       'FaceID-Plus version 2: add what the face reads in the image, scaled (default 1)',
     )
     .option('--no-shortcut', 'FaceID-Plus version 1')
+    .option(
+      '--lora-scale <scale>',
+      'how much of a FaceID adapter’s LoRA is merged into the weights (default 1)',
+    )
     .addOption(
       new Option('--weights <mode>', 'what happens to the base’s large weights')
         .choices(['auto', 'reference', 'copy'])
@@ -96,6 +101,7 @@ async function compileFile(base: string, flags: CompileFlags, terminal: Terminal
       scale: flags.scale,
       ...(flags.images !== undefined && { images: flags.images.split(',').map(Number) }),
       masks: flags.masks === true,
+      ...(flags.loraScale !== undefined && { loraScale: numberOf('--lora-scale', flags.loraScale) }),
       patterns: flags.pattern,
       ...(flags.textInput !== undefined && { textInput: flags.textInput }),
       ...(flags.initFromText && { initFromText: { tokens: Number(flags.numTokens) } }),
@@ -161,9 +167,13 @@ function checkFlags(flags: CompileFlags): void {
 function shortcutOf({ shortcut }: CompileFlags): AdapterOptions {
   if (shortcut === undefined) return {};
   if (typeof shortcut === 'boolean') return { shortcut: shortcut ? 1 : null };
-  const scale = Number(shortcut);
-  if (shortcut.trim() !== '' && Number.isFinite(scale)) return { shortcut: scale };
-  throw new IpgraftError('OPTION_INVALID', `--shortcut ${shortcut}: sought a number`);
+  return { shortcut: numberOf('--shortcut', shortcut) };
+}
+
+function numberOf(option: string, text: string): number {
+  const number = Number(text);
+  if (text.trim() !== '' && Number.isFinite(number)) return number;
+  throw new IpgraftError('OPTION_INVALID', `${option} ${text}: sought a number`);
 }
 
 function refuseIdleShortcut({ shortcut }: CompileFlags, adapters: readonly OpenedAdapter[]): void {

@@ -45,7 +45,7 @@ export async function workedExample(task: TokenSource | 'drop'): Promise<WorkedE
   const tokens = task === 'drop' ? 'split' : task;
   const options = { tokens, scale: 'input', patterns: ['mid_block.**.attn2'] };
   const located = locate(model.graph, options);
-  const grafts = [graftOf(adapter, located.attentions)];
+  const grafts = [graftOf(adapter, located)];
   const stamp = {
     'ipgraft.version': VERSION,
     'ipgraft.base': fingerprint(model.file),

@@ -9,14 +9,7 @@ import type { Pass } from '../compiler/pass.js';
 import { broken } from '../compiler/run-passes.js';
 import { frozenTokenCounts } from './frozen-token-counts.js';
 import type { Branch } from './insert-image-kv.js';
-import {
-  adapterSuffix,
-  branchExitOf,
-  imageProjectionOf,
-  imageTokensOf,
-  nodeScope,
-  TEXT_TOKENS,
-} from './names.js';
+import { adapterSuffix, branchExitOf, imageProjectionOf, nodeScope, TEXT_TOKENS } from './names.js';
 import { isQuantizer } from './quantizers.js';
 
 const NAME = 'clone-attention-branch';
@@ -24,6 +17,8 @@ const NAME = 'clone-attention-branch';
 /** What to clone. */
 export interface CloneOptions {
   readonly textInput: ValueName;
+  /** What to_k and to_v read. */
+  readonly textStates: ValueName;
   /** L, where the base's input declares it; else `null`. */
   readonly textTokens: number | null;
   readonly branches: readonly Branch[];
@@ -36,7 +31,7 @@ export interface CloneOptions {
  * ranges are the text's, and masks, which say which text tokens count. A token count that the export froze into a shape is
  * replaced.
  */
-export function cloneAttentionBranch({ textInput, textTokens, branches }: CloneOptions): Pass {
+export function cloneAttentionBranch({ textInput, textStates, textTokens, branches }: CloneOptions): Pass {
   return {
     name: NAME,
     summary:
@@ -45,7 +40,7 @@ export function cloneAttentionBranch({ textInput, textTokens, branches }: CloneO
       const names = new NodeNames(graph);
       return branches.flatMap((branch) => {
         const shapes = frozenTokenCounts(graph, branch.attention, textTokens, branch.stream.tokens);
-        return cloneOne(graph, names, textInput, branch, shapes);
+        return cloneOne(graph, names, [textInput, textStates, TEXT_TOKENS], branch, shapes);
       });
     },
     ensures(_, after) {
@@ -60,8 +55,8 @@ export function cloneAttentionBranch({ textInput, textTokens, branches }: CloneO
 function cloneOne(
   graph: Graph,
   names: NodeNames,
-  textInput: ValueName,
-  { attention, stream: { index: stream } }: Branch,
+  texts: readonly ValueName[],
+  { attention, stream: { index: stream, states } }: Branch,
   shapes: ReadonlyMap<Node, readonly number[]>,
 ): Edit[] {
   const { scope, exit, key, value, packedHeads } = attention;
@@ -74,7 +69,7 @@ function cloneOne(
       : [[key.output, imageProjectionOf(scope, 'kv', stream)]],
   );
   // The token count may be read from the text itself.
-  for (const text of [textInput, TEXT_TOKENS]) image.set(text, imageTokensOf(stream));
+  for (const text of texts) image.set(text, states);
   const last = lastToClone(graph, attention.cone, exit.value);
   const scores = scoreChain(graph, attention.cone);
   const edits: Edit[] = [];

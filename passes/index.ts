@@ -13,6 +13,7 @@ import { insertImageMask } from './insert-image-mask.js';
 import { type Located, type LocateOptions, locateCrossAttention } from './locate-cross-attention.js';
 import { parseScale } from './parse-scale.js';
 import { projectImageEmbeds } from './project-image-embeds.js';
+import { projectImageTokens } from './project-image-tokens.js';
 import { badScale, type Scale } from './scale.js';
 import { splitEncoderHiddenStates } from './split-encoder-hidden-states.js';
 import { METADATA_PREFIX, stampMetadata } from './stamp-metadata.js';
@@ -74,17 +75,18 @@ export function locate(graph: Graph, options: LocateOptions): Located {
  * @throws IpgraftError `OPTION_SCALE`
  */
 export function graftPasses({ graph, located, grafts, options, lora, stamp }: PlanInput): Pass[] {
-  const { textInput, textTokens, attentions } = located;
+  const { textInput, textStates, textLinear, textTokens, attentions } = located;
   const scale = parseScale(options.scale ?? 'input', attentions, grafts.length);
   const masks = options.masks === true;
-  const streams = streamsOf(grafts, masks);
+  const streams = streamsOf(grafts, masks, attentions[0]!.textWidth);
   const branches = branchesOf(located, grafts, streams, scale);
   refuseIdle(grafts, branches, options.scale ?? 'input');
   return [
     ...(lora ? [lora] : []),
     imageTokens(graph, located, grafts, streams, options.tokens ?? 'split'),
-    insertImageKv(textInput, branches),
-    cloneAttentionBranch({ textInput, textTokens, branches }),
+    ...(textLinear.length > 0 ? [projectImageTokens({ textInput, textLinear, streams })] : []),
+    insertImageKv(textStates, branches),
+    cloneAttentionBranch({ textInput, textStates, textTokens, branches }),
     ...(masks
       ? [insertImageMask({ streams, attentions: [...new Set(branches.map((branch) => branch.attention))] })]
       : []),
@@ -103,15 +105,17 @@ export function dropPasses({ textInput }: Located, tokens: number, stamp: PlanIn
 
 function imageTokens(
   graph: Graph,
-  { textInput, attentions }: Located,
+  { textInput, inputWidth }: Located,
   grafts: readonly Graft[],
   streams: readonly ImageStream[],
   source: TokenSource,
 ): Pass {
-  const { textWidth } = attentions[0]!;
   const dataType = dataTypeName(graph.inputs.get(textInput)!.dataType) as FloatType;
-  if (source === 'split') return splitEncoderHiddenStates({ textInput, textWidth, streams });
-  if (source === 'input') return insertImageInput({ textInput, textWidth, grafts, streams, dataType });
+  if (source === 'split') {
+    refuseOtherWidth(grafts, inputWidth);
+    return splitEncoderHiddenStates({ textInput, inputWidth, streams });
+  }
+  if (source === 'input') return insertImageInput({ textInput, grafts, streams, dataType });
   const adapters = grafts.map(({ adapter, images }) => {
     if (adapter !== null) return { adapter, images };
     throw new IpgraftError('OPTION_INVALID', '--tokens embeds needs an adapter with an image projection', {
@@ -119,6 +123,20 @@ function imageTokens(
     });
   });
   return projectImageEmbeds({ textInput, adapters, streams, dataType });
+}
+
+/** Tokens of another width than the text's cannot stand behind it. */
+function refuseOtherWidth(grafts: readonly Graft[], inputWidth: number): void {
+  const other = grafts.find(({ tokenWidth }) => tokenWidth !== inputWidth);
+  if (other === undefined) return;
+  throw new IpgraftError(
+    'OPTION_INVALID',
+    `--tokens split: the tokens of ${other.name} are ${other.tokenWidth} wide, the text is ${inputWidth}`,
+    { adapter: other.name, found: other.tokenWidth, sought: inputWidth },
+    {
+      hint: 'Pass --tokens input or --tokens embeds: these tokens go around the linear layer that the text passes.',
+    },
+  );
 }
 
 /** One branch per selected attention and stream; a factor that is baked in as 0 needs none. */

@@ -9,8 +9,6 @@ import { ADAPTER_SCOPE, adapterSuffix } from './names.js';
 
 export interface ImageInputOptions {
   readonly textInput: ValueName;
-  /** C, the width of the text states. */
-  readonly textWidth: number;
   readonly grafts: readonly Graft[];
   readonly streams: readonly ImageStream[];
   /** The type of the text input. */
@@ -22,23 +20,17 @@ export interface ImageInputOptions {
  * and leaves the text input alone.
  * A batch of 1 is repeated for every row of the text; any other batch must be the text's.
  */
-export function insertImageInput({
-  textInput,
-  textWidth,
-  grafts,
-  streams,
-  dataType,
-}: ImageInputOptions): Pass {
+export function insertImageInput({ textInput, grafts, streams, dataType }: ImageInputOptions): Pass {
   return {
     name: 'insert-image-input',
     summary: 'adds an input for the image tokens of each adapter beside the text input',
     run(graph) {
       const fragment = new Fragment(new NodeNames(graph), ADAPTER_SCOPE);
       const batch = new ImageBatch(fragment, textInput);
-      const inputs = grafts.map(({ tokens, images }, adapter) => {
+      const inputs = grafts.map(({ tokens, images, tokenWidth }, adapter) => {
         const name = `ip_hidden_states${adapterSuffix(adapter)}`;
-        batch.spread(name, textWidth, streamsOfAdapter(streams, adapter));
-        return { name, dataType, shape: ['image_batch_size', tokens * images, textWidth] };
+        batch.spread(name, tokenWidth, streamsOfAdapter(streams, adapter));
+        return { name, dataType, shape: ['image_batch_size', tokens * images, tokenWidth] };
       });
       return [...inputs.map((input) => ({ kind: 'insert-input', input }) as const), ...fragment.edits(null)];
     },

@@ -11,7 +11,6 @@ import {
   ADAPTER_SCOPE,
   adapterSuffix,
   imageProjectionOf,
-  imageTokensOf,
   imageWeightOf,
   nodeScope,
   type Projected,
@@ -35,15 +34,15 @@ export interface Branch {
  * multiplication with both where the base packs keys and values into one value. Where the base casts or repeats its text
  * states on the way to to_k, the image tokens take the same way; they go around quantizers, whose ranges were not made for them.
  */
-export function insertImageKv(textInput: ValueName, branches: readonly Branch[]): Pass {
+export function insertImageKv(textStates: ValueName, branches: readonly Branch[]): Pass {
   return {
     name: 'insert-image-kv',
     summary: 'multiplies the image tokens with to_k_ip and to_v_ip at every cross-attention',
     run(graph) {
-      const way = new ImageWay(graph, textInput);
+      const way = new ImageWay(graph, textStates);
       const projections = branches.flatMap((branch) => {
         const { attention, stream, weights } = branch;
-        const tokens = (text: ValueName) => way.along(text, stream.index);
+        const tokens = (text: ValueName) => way.along(text, stream);
         if (attention.packedHeads === null) {
           return [
             ...project(branch, 'k', tokens(attention.key.input), weights.k, 1),
@@ -89,29 +88,29 @@ class ImageWay {
   private readonly nodes: ReadonlySet<Node>;
   private readonly known = new Map<string, ValueName>();
 
-  constructor(graph: Graph, textInput: ValueName) {
+  constructor(graph: Graph, textStates: ValueName) {
     this.graph = graph;
     this.names = new NodeNames(graph);
-    this.text = graph.producer(TEXT_TOKENS) === undefined ? textInput : TEXT_TOKENS;
+    const isSplit = graph.inputs.has(textStates) && graph.producer(TEXT_TOKENS) !== undefined;
+    this.text = isSplit ? TEXT_TOKENS : textStates;
     this.nodes = downstream(graph, this.text).nodes;
   }
 
   /** What the image tokens of a stream are where the text is `value`. */
-  along(value: ValueName, stream: number): ValueName {
+  along(value: ValueName, stream: ImageStream): ValueName {
     // A layer was located on the base, where it may have read the input itself.
     const producer = this.graph.producer(value);
-    if (value === this.text || (producer === undefined && this.graph.inputs.has(value)))
-      return imageTokensOf(stream);
+    if (value === this.text || (producer === undefined && this.graph.inputs.has(value))) return stream.states;
     if (producer === undefined || !this.nodes.has(producer)) return value;
     if (isQuantizer(producer)) return this.along(producer.inputs[0]!, stream);
-    const key = `${value} ${stream}`;
+    const key = `${value} ${stream.index}`;
     const known = this.known.get(key);
     return known ?? this.repeat(producer, value, stream, key);
   }
 
-  private repeat(producer: Node, value: ValueName, stream: number, key: string): ValueName {
+  private repeat(producer: Node, value: ValueName, stream: ImageStream, key: string): ValueName {
     const inputs = producer.inputs.map((input) => (this.isText(input) ? this.along(input, stream) : input));
-    const name = this.names.claim(`${ADAPTER_SCOPE}/${producer.opType}_image${adapterSuffix(stream)}`);
+    const name = this.names.claim(`${ADAPTER_SCOPE}/${producer.opType}_image${adapterSuffix(stream.index)}`);
     const image = `${name}_output_0`;
     this.edits.push({
       kind: 'insert-node',

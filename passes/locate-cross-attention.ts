@@ -56,6 +56,12 @@ export interface LocateOptions {
 /** What was found. */
 export interface Located {
   readonly textInput: ValueName;
+  /** What to_k and to_v read: the text input, or what {@link textLinear} makes of it. */
+  readonly textStates: ValueName;
+  /** The linear layer that the text passes first, by the values of its nodes, in their order; empty for most UNets. */
+  readonly textLinear: readonly ValueName[];
+  /** The width of the text input. */
+  readonly inputWidth: number;
   /** L, where the text input declares it as a number; else `null`. */
   readonly textTokens: number | null;
   /** Every cross-attention, in checkpoint order, selected or not. */
@@ -74,7 +80,7 @@ export interface Located {
  */
 export function locateCrossAttention(graph: Graph, options: LocateOptions = {}): Located {
   refuseCycles(graph);
-  const { textInput, pairs } = findTextProjections(graph, options.textInput);
+  const { textInput, textStates, linear, pairs } = findTextProjections(graph, options.textInput);
   const attentions = nameAndPlace(graph, pairs, options.patterns ?? [])
     .sort((a, b) => inCheckpointOrder(a.place, b.place))
     .map((site, n) => describeSite(graph, site, checkpointId(n)));
@@ -87,7 +93,14 @@ export function locateCrossAttention(graph: Graph, options: LocateOptions = {}):
     );
   }
   const textTokens = graph.inputs.get(textInput)?.shape?.[TOKEN_AXIS];
-  return { textInput, textTokens: typeof textTokens === 'number' ? textTokens : null, attentions };
+  return {
+    textInput,
+    textStates,
+    textLinear: linear === null ? [] : [...new Set([linear.node.id, linear.output])],
+    inputWidth: linear?.inputWidth ?? attentions[0]!.textWidth,
+    textTokens: typeof textTokens === 'number' ? textTokens : null,
+    attentions,
+  };
 }
 
 const TOKEN_AXIS = 1;

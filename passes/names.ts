@@ -21,6 +21,11 @@ export function imageTokensOf(stream: number): string {
   return `${ADAPTER_SCOPE}/image_tokens${adapterSuffix(stream)}`;
 }
 
+/** The image tokens of a stream behind the linear layer that the text passes first, [B, T, C]. */
+export function imageStatesOf(stream: number): string {
+  return `${ADAPTER_SCOPE}/image_states${adapterSuffix(stream)}`;
+}
+
 /** The mask of a stream at one attention, [1 or B, S, 1]. */
 export function imageMaskOf(attention: CrossAttention, stream: number): string {
   return `${ADAPTER_SCOPE}/mask/${maskGroupOf(attention)}/image${adapterSuffix(stream)}`;

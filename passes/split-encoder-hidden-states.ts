@@ -11,8 +11,8 @@ const NAME = 'split-encoder-hidden-states';
 /** What to split, and into what. */
 export interface SplitOptions {
   readonly textInput: ValueName;
-  /** C, the width of the text states. */
-  readonly textWidth: number;
+  /** The width of the input. */
+  readonly inputWidth: number;
   /** In the order in which their tokens follow the text. */
   readonly streams: readonly ImageStream[];
 }
@@ -22,7 +22,7 @@ export interface SplitOptions {
  * Every reading of the input moves to the text part. A caller that brings fewer tokens than the adapters need is refused at
  * run time by the Reshape behind each slice.
  */
-export function splitEncoderHiddenStates({ textInput, textWidth, streams }: SplitOptions): Pass {
+export function splitEncoderHiddenStates({ textInput, inputWidth, streams }: SplitOptions): Pass {
   const total = streams.reduce((sum, { tokens }) => sum + tokens, 0);
   return {
     name: NAME,
@@ -38,7 +38,7 @@ export function splitEncoderHiddenStates({ textInput, textWidth, streams }: Spli
         const part = sliceTokens(fragment, textInput, -left, left === count ? END : count - left, { name });
         left -= count;
         // Copies the batch, insists on the rest.
-        const shape = fragment.integers([0, count, textWidth]);
+        const shape = fragment.integers([0, count, inputWidth]);
         fragment.node('Reshape', [part, shape], {
           name: `Reshape_image_${index + 1}`,
           output: imageTokensOf(index),

@@ -25,6 +25,16 @@ export interface ProjectionPair {
   readonly exit: Use;
 }
 
+/** The text on its way to the cross-attentions. */
+export interface TextProjections {
+  readonly textInput: ValueName;
+  /** What to_k and to_v read: the input, or what {@link linear} makes of it. */
+  readonly textStates: ValueName;
+  /** A linear layer that all of the text passes first, as in Kolors (`encoder_hid_proj`); else `null`. */
+  readonly linear: LinearLayer | null;
+  readonly pairs: ProjectionPair[];
+}
+
 const USUAL_TEXT_INPUT = 'encoder_hidden_states';
 
 /**
@@ -32,23 +42,20 @@ const USUAL_TEXT_INPUT = 'encoder_hidden_states';
  * in one value that a third layer reads, and the key is the one whose way there leads through a softmax.
  * @throws IpgraftError `MATCH_TEXT_INPUT`, `MATCH_NO_CROSS_ATTENTION`, `MATCH_TEXT_WAY`, `MODEL_FUNCTIONS`
  */
-export function findTextProjections(
-  graph: Graph,
-  named: string | undefined,
-): { textInput: ValueName; pairs: ProjectionPair[] } {
+export function findTextProjections(graph: Graph, named: string | undefined): TextProjections {
   if (named !== undefined && !graph.inputs.has(named))
     throw textInputMissing(named, [...graph.inputs.keys()]);
   const wanted = named ?? (graph.inputs.has(USUAL_TEXT_INPUT) ? USUAL_TEXT_INPUT : undefined);
   if (wanted !== undefined) {
-    const pairs = pairsFrom(graph, wanted);
-    if (pairs.length > 0) return { textInput: wanted, pairs };
+    const found = projectionsFrom(graph, wanted);
+    if (found.pairs.length > 0) return found;
     throw noCrossAttention(graph, wanted);
   }
   const candidates = [...graph.inputs.values()].filter(
     ({ dataType, shape }) => isFloatType(dataType) && shape?.length === 3,
   );
   const serving = candidates
-    .map(({ name }) => ({ textInput: name, pairs: pairsFrom(graph, name) }))
+    .map(({ name }) => projectionsFrom(graph, name))
     .filter(({ pairs }) => pairs.length > 0);
   if (serving.length === 1) return serving[0]!;
   if (serving.length === 0 && candidates.length === 1) throw noCrossAttention(graph, candidates[0]!.name);
@@ -57,15 +64,35 @@ export function findTextProjections(
   throw textInputMissing(USUAL_TEXT_INPUT, names);
 }
 
+/** The pairs that read the input, or what the one linear layer that reads it makes. */
+function projectionsFrom(graph: Graph, textInput: ValueName): TextProjections {
+  const pairs = pairsFrom(graph, textInput, []);
+  if (pairs.length > 0) return { textInput, textStates: textInput, linear: null, pairs };
+  const [reading, ...others] = downstreamData(graph, textInput).exits;
+  const [layer] = reading === undefined || others.length > 0 ? [] : layersAt(graph, reading.node);
+  // What multiplies integers has no weight here, and image tokens could not take its way in floats.
+  const linear = layer?.weight == null ? null : layer;
+  const textStates = linear?.output ?? textInput;
+  return {
+    textInput,
+    textStates,
+    linear,
+    pairs: linear === null ? [] : pairsFrom(graph, textStates, [textInput]),
+  };
+}
+
 /** A projection and what follows from it. */
 interface Followed {
   readonly projection: TextProjection;
   readonly after: Downstream;
 }
 
-function pairsFrom(graph: Graph, textInput: ValueName): ProjectionPair[] {
-  const text = downstreamData(graph, textInput);
-  const counted = downstream(graph, textInput).nodes;
+/** `alsoCounted`: values in front of the text states whose token count is theirs too. */
+function pairsFrom(graph: Graph, textStates: ValueName, alsoCounted: readonly ValueName[]): ProjectionPair[] {
+  const text = downstreamData(graph, textStates);
+  const counted = new Set(
+    [textStates, ...alsoCounted].flatMap((value) => [...downstream(graph, value).nodes]),
+  );
   const byExit = new Map<Node, { exit: Use; followed: Followed[] }>();
   for (const reading of text.exits) {
     for (const layer of layersAt(graph, reading.node)) {

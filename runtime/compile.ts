@@ -102,15 +102,11 @@ function checkTask({ adapters = [], initFromText, dropImageTokens }: CompileOpti
   });
 }
 
-async function graftsOf(
-  opened: OpenedModel,
-  { attentions }: Located,
-  options: CompileOptions,
-): Promise<Graft[]> {
+async function graftsOf(opened: OpenedModel, located: Located, options: CompileOptions): Promise<Graft[]> {
   const { adapters = [], initFromText } = options;
-  if (initFromText !== undefined) return [await textGraft(opened, attentions, initFromText.tokens)];
+  if (initFromText !== undefined) return [await textGraft(opened, located, initFromText.tokens)];
   const counts = imagesOf(options.images ?? [1], adapters.length);
-  return adapters.map((adapter, i) => graftOf(adapter, attentions, counts[i]));
+  return adapters.map((adapter, i) => graftOf(adapter, located, counts[i]));
 }
 
 /** The pass that merges the LoRAs of FaceID adapters; `null` where there is nothing to merge. */

@@ -1,7 +1,7 @@
 import { IpgraftError } from '../compiler/errors.js';
 import type { Segment } from '../compiler/wire/rope.js';
 import type { Graft } from '../passes/graft.js';
-import type { CrossAttention } from '../passes/locate-cross-attention.js';
+import type { Located } from '../passes/locate-cross-attention.js';
 import { locateData } from './locate-data.js';
 import type { OpenedModel } from './open.js';
 
@@ -12,7 +12,7 @@ import type { OpenedModel } from './open.js';
  */
 export async function textGraft(
   opened: OpenedModel,
-  attentions: readonly CrossAttention[],
+  { attentions, inputWidth }: Located,
   tokens: number,
 ): Promise<Graft> {
   const data = new Map<string, Segment>();
@@ -31,6 +31,7 @@ export async function textGraft(
   return {
     name: 'text weights',
     tokens,
+    tokenWidth: inputWidth,
     images: 1,
     adapter: null,
     weight: (attention, which) => data.get((which === 'k' ? attention.key : attention.value).weight!)!,

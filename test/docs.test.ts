@@ -176,7 +176,7 @@ describe('docs', () => {
     const adapter = await openAdapter(adapterPath('sd15', 'base'));
     const located = locate(model.graph, {});
     const options = { tokens: 'input', scale: 'input' } as const;
-    const grafts = [graftOf(adapter, located.attentions)];
+    const grafts = [graftOf(adapter, located)];
     const [tokens, kv, ...rest] = graftPasses({ graph: model.graph, located, grafts, options, stamp: {} });
     const { graph } = runPasses(model, [tokens!, kv!, doubleImageTokens(0), ...rest]);
     assert.equal(graph.uses('/ip_adapter/doubled_tokens').length, 32);

@@ -331,6 +331,69 @@ describe('FaceID', () => {
   }
 });
 
+describe('Kolors, whose text passes a linear layer', () => {
+  for (const model of ['kolors-ts17', 'kolors-dynamo18']) {
+    for (const tokens of ['input', 'embeds'] as const)
+      it(`${model}, Plus, --tokens ${tokens}: tokens go around it`, async () => {
+        const expected = await kindReference('kolors-plus');
+        const image =
+          tokens === 'input'
+            ? { ip_hidden_states: joined(expected.get('ip_hidden_states')) }
+            : { image_embeds: single(expected.get('image_embeds')) };
+        await checkKolors(model, 'kolors-plus.adapter.safetensors', tokens, expected, image);
+      });
+
+    it(`${model}, Plus: its tokens cannot stand behind the text`, async () => {
+      await assert.rejects(
+        patchFile(kindPath(`${model}.onnx`), [kindPath('kolors-plus.adapter.safetensors')]),
+        { code: 'OPTION_INVALID' },
+      );
+    });
+
+    for (const tokens of ['split', 'input', 'embeds'] as const)
+      it(`${model}, FaceID, --tokens ${tokens}: tokens go through it`, async () => {
+        const expected = await kindReference('kolors-faceid');
+        const states = joined(expected.get('ip_hidden_states'));
+        const image = {
+          split: { encoder_hidden_states: appendTokens(expected.get('encoder_hidden_states'), states) },
+          input: { ip_hidden_states: states },
+          embeds: {
+            id_embeds: single(expected.get('id_embeds')),
+            image_embeds: single(expected.get('image_embeds')),
+          },
+        }[tokens];
+        await checkKolors(model, 'kolors-faceid.adapter.bin', tokens, expected, image as Feeds);
+      });
+  }
+});
+
+async function checkKolors(
+  model: string,
+  adapter: string,
+  tokens: 'split' | 'input' | 'embeds',
+  expected: Reference,
+  image: Feeds,
+): Promise<void> {
+  const { path, patched } = await patchFile(kindPath(`${model}.onnx`), [kindPath(adapter)], {
+    tokens,
+    scale: 'layers',
+    ...(adapter.includes('faceid') && { shortcut: 1 }),
+  });
+  const session = await load(path);
+  const ids = patched.located.attentions.map(({ id }) => id);
+  for (const [name, scaleOf] of [
+    ['out_scale_1.0', () => 1],
+    ['out_scale_0.6', () => 0.6],
+    ['only_1', (id: number) => Number(id === 1)],
+    ['only_31', (id: number) => Number(id === 31)],
+    ['base', () => 0],
+  ] as const) {
+    const feeds = { ...unetInputs(expected), ...image, ip_scale: numbers([1, ids.length], ids.map(scaleOf)) };
+    close((await session.run(feeds)).get('out_sample')!.data, expected.get(name), name);
+  }
+  await session.release();
+}
+
 describe('face adapters', () => {
   for (const kind of ['portrait', 'instantid'] as const) {
     const file = kind === 'portrait' ? 'portrait.adapter.safetensors' : 'instantid.adapter.bin';

@@ -101,7 +101,7 @@ describe('sabotage', () => {
       const adapter = await openAdapter(adapterPath('sd15', 'base'));
       const located = locate(opened.graph, {});
       const stamp = { 'ipgraft.base': fingerprint(opened.file) };
-      const grafts = [graftOf(adapter, located.attentions)];
+      const grafts = [graftOf(adapter, located)];
       const passes = graftPasses({ graph: opened.graph, located, grafts, options, stamp });
       const { passes: results } = runPasses(opened, passes);
       for (const [index, { pass, edits }] of results.entries()) {

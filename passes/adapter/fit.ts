@@ -1,5 +1,5 @@
 import { IpgraftError } from '../../compiler/errors.js';
-import type { CrossAttention } from '../locate-cross-attention.js';
+import type { CrossAttention, Located } from '../locate-cross-attention.js';
 import type { Adapter } from './adapter.js';
 import type { AdapterLayer } from './layers.js';
 
@@ -10,13 +10,21 @@ import type { AdapterLayer } from './layers.js';
  */
 export function fitAdapter(
   adapter: Adapter,
-  attentions: readonly CrossAttention[],
+  { attentions, inputWidth }: Located,
 ): Map<CrossAttention, AdapterLayer> {
   if (adapter.layers.length !== attentions.length) {
     throw new IpgraftError(
       'ADAPTER_COUNT',
       `${adapter.name} has ${adapter.layers.length} layers, the UNet has ${attentions.length} cross-attentions`,
       { adapter: adapter.name, layers: adapter.layers.length, crossAttentions: attentions.length },
+    );
+  }
+  const { textWidth: width } = attentions[0]!;
+  if (adapter.tokenWidth !== width && adapter.tokenWidth !== inputWidth) {
+    throw new IpgraftError(
+      'ADAPTER_WIDTH',
+      `${adapter.name}: the image tokens are ${adapter.tokenWidth} wide, the UNet reads ${[...new Set([width, inputWidth])].join(' or ')}`,
+      { adapter: adapter.name, found: adapter.tokenWidth, sought: [width, inputWidth] },
     );
   }
   return new Map(

@@ -217,6 +217,10 @@ export const CATALOGUE = {
     when: "The scale is not a number, `input`, `layers`, `optional=N` or diffusers' JSON for this UNet.",
     hint: 'See “Scales” in docs/adapters.md.',
   },
+  OPTION_WEIGHT_TYPE: {
+    when: 'A weight type was asked for on a UNet whose layers it does not know.',
+    hint: 'Weight types are for SD1.x and SDXL; give other UNets a scale per layer: --scale layers, or diffusers’ JSON.',
+  },
   VERIFY_UNDECLARED: {
     when: 'The patched graph differs from the base in something that no edit declares.',
     hint: 'This is a fault in ipgraft: please report it with the model.',

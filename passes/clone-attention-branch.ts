@@ -9,7 +9,7 @@ import type { Pass } from '../compiler/pass.js';
 import { broken } from '../compiler/run-passes.js';
 import { frozenTokenCounts } from './frozen-token-counts.js';
 import type { Branch } from './insert-image-kv.js';
-import { adapterSuffix, branchExitOf, imageProjectionOf, nodeScope, TEXT_TOKENS } from './names.js';
+import { adapterSuffix, branchExitOf, nodeScope, TEXT_TOKENS } from './names.js';
 import { isQuantizer } from './quantizers.js';
 
 const NAME = 'clone-attention-branch';
@@ -56,17 +56,17 @@ function cloneOne(
   graph: Graph,
   names: NodeNames,
   texts: readonly ValueName[],
-  { attention, stream: { index: stream, states } }: Branch,
+  { attention, stream: { index: stream }, states, projected }: Branch,
   shapes: ReadonlyMap<Node, readonly number[]>,
 ): Edit[] {
   const { scope, exit, key, value, packedHeads } = attention;
   const image = new Map<ValueName, ValueName>(
     packedHeads === null
       ? [
-          [key.output, imageProjectionOf(scope, 'k', stream)],
-          [value.output, imageProjectionOf(scope, 'v', stream)],
+          [key.output, projected.k],
+          [value.output, projected.v],
         ]
-      : [[key.output, imageProjectionOf(scope, 'kv', stream)]],
+      : [[key.output, projected.kv]],
   );
   // The token count may be read from the text itself.
   for (const text of texts) image.set(text, states);

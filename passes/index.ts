@@ -1,6 +1,7 @@
 import { IpgraftError } from '../compiler/errors.js';
 import { dataTypeName, type FloatType } from '../compiler/onnx/data-type.js';
 import type { Graph } from '../compiler/onnx/graph.js';
+import type { ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
 import { addImageAttention } from './add-image-attention.js';
 import { cloneAttentionBranch } from './clone-attention-branch.js';
@@ -10,13 +11,23 @@ import { type ImageStream, streamsOf } from './image-stream.js';
 import { insertImageInput } from './insert-image-input.js';
 import { type Branch, insertImageKv } from './insert-image-kv.js';
 import { insertImageMask } from './insert-image-mask.js';
-import { type Located, type LocateOptions, locateCrossAttention } from './locate-cross-attention.js';
+import {
+  type CrossAttention,
+  type Located,
+  type LocateOptions,
+  locateCrossAttention,
+} from './locate-cross-attention.js';
+import { imageProjectionOf, type Projected, scaledProjectionOf, swappedStatesOf } from './names.js';
 import { parseScale } from './parse-scale.js';
 import { projectImageEmbeds } from './project-image-embeds.js';
 import { projectImageTokens } from './project-image-tokens.js';
 import { badScale, type Scale } from './scale.js';
+import { type EmbedsScaling, scaleImageKv } from './scale-image-kv.js';
+import type { ScaleOptions } from './scale-values.js';
 import { splitEncoderHiddenStates } from './split-encoder-hidden-states.js';
 import { METADATA_PREFIX, stampMetadata } from './stamp-metadata.js';
+import { swapImageRows } from './swap-image-rows.js';
+import { type LayerWeight, layerWeights, type WeightTypeOptions } from './weight-types.js';
 
 /** Where image tokens come from: cut from the text input, an input of their own, or projected inside from embeddings. */
 export type TokenSource = 'split' | 'input' | 'embeds';
@@ -28,6 +39,10 @@ export interface GraftOptions extends LocateOptions {
   readonly scale?: string;
   /** How many images each adapter reads, in the order of the adapters; one number goes for all. Default 1. */
   readonly images?: readonly number[];
+  /** How the scale is distributed over the layers. */
+  readonly weightType?: WeightTypeOptions;
+  /** What the scale is applied to; default `v`, the result of the image attention. */
+  readonly embedsScaling?: EmbedsScaling;
   /** Whether `ip_mask` says where each image counts. */
   readonly masks?: boolean;
 }
@@ -79,18 +94,31 @@ export function graftPasses({ graph, located, grafts, options, lora, stamp }: Pl
   const scale = parseScale(options.scale ?? 'input', attentions, grafts.length);
   const masks = options.masks === true;
   const streams = streamsOf(grafts, masks, attentions[0]!.textWidth);
-  const branches = branchesOf(located, grafts, streams, scale);
+  const weights = options.weightType ? layerWeights(options.weightType, attentions) : ALIKE;
+  const scaling = options.embedsScaling ?? 'v';
+  if (scaling !== 'v') refusePacked(attentions, scaling);
+  const branches = branchesOf(located, grafts, streams, { scale, weights, scaling });
   refuseIdle(grafts, branches, options.scale ?? 'input');
+  const scales: ScaleOptions = {
+    scale,
+    adapters: grafts.length,
+    attentions: attentions.length,
+    factors: new Map([...weights].map(([id, { factor }]) => [id, factor])),
+  };
   return [
     ...(lora ? [lora] : []),
     imageTokens(graph, located, grafts, streams, options.tokens ?? 'split'),
     ...(textLinear.length > 0 ? [projectImageTokens({ textInput, textLinear, streams })] : []),
+    ...(branches.some((branch) => branch.states !== branch.stream.states)
+      ? [swapImageRows(streams, typeOf(graph, textInput))]
+      : []),
     insertImageKv(textStates, branches),
+    ...(scaling === 'v' ? [] : [scaleImageKv({ branches, scaling, scales })]),
     cloneAttentionBranch({ textInput, textStates, textTokens, branches }),
     ...(masks
       ? [insertImageMask({ streams, attentions: [...new Set(branches.map((branch) => branch.attention))] })]
       : []),
-    addImageAttention({ branches, adapters: grafts.length, attentions: attentions.length, scale, masks }),
+    addImageAttention({ branches, scales: scaling === 'v' ? scales : null, masks }),
     stampMetadata({ ...stamp, [`${METADATA_PREFIX}input`]: textInput }),
   ];
 }
@@ -103,6 +131,11 @@ export function dropPasses({ textInput }: Located, tokens: number, stamp: PlanIn
   ];
 }
 
+/** The type of the text, and so of the image tokens beside it. */
+function typeOf(graph: Graph, textInput: ValueName): FloatType {
+  return dataTypeName(graph.inputs.get(textInput)!.dataType) as FloatType;
+}
+
 function imageTokens(
   graph: Graph,
   { textInput, inputWidth }: Located,
@@ -110,7 +143,7 @@ function imageTokens(
   streams: readonly ImageStream[],
   source: TokenSource,
 ): Pass {
-  const dataType = dataTypeName(graph.inputs.get(textInput)!.dataType) as FloatType;
+  const dataType = typeOf(graph, textInput);
   if (source === 'split') {
     refuseOtherWidth(grafts, inputWidth);
     return splitEncoderHiddenStates({ textInput, inputWidth, streams });
@@ -139,12 +172,33 @@ function refuseOtherWidth(grafts: readonly Graft[], inputWidth: number): void {
   );
 }
 
+/** How the image attention is scaled. */
+interface Distribution {
+  readonly scale: Scale;
+  readonly weights: ReadonlyMap<number, LayerWeight>;
+  readonly scaling: EmbedsScaling;
+}
+
+/** Without a weight type all layers are alike. */
+const ALIKE: ReadonlyMap<number, LayerWeight> = new Map();
+
+/** Keys and values in one value have one scale. */
+function refusePacked(attentions: readonly CrossAttention[], scaling: EmbedsScaling): void {
+  const packed = attentions.find(({ packedHeads }) => packedHeads !== null);
+  if (packed === undefined) return;
+  throw new IpgraftError(
+    'OPTION_INVALID',
+    `--embeds-scaling ${scaling}: sought keys and values of their own, found packed ones at ${packed.scope}`,
+    { scope: packed.scope },
+  );
+}
+
 /** One branch per selected attention and stream; a factor that is baked in as 0 needs none. */
 function branchesOf(
   { attentions }: Located,
   grafts: readonly Graft[],
   streams: readonly ImageStream[],
-  scale: Scale,
+  { scale, weights, scaling }: Distribution,
 ): Branch[] {
   return attentions
     .filter((attention) => attention.selected)
@@ -152,9 +206,19 @@ function branchesOf(
       streams
         .map((stream, i): Branch => {
           const graft = grafts[stream.adapter]!;
-          const weights = { k: graft.weight(attention, 'k'), v: graft.weight(attention, 'v') };
-          return { attention, stream, isFirst: streams[i - 1]?.adapter !== stream.adapter, weights };
+          const swapped = weights.get(attention.id)?.swapped === true;
+          const nameOf = scaling === 'v' ? imageProjectionOf : scaledProjectionOf;
+          const name = (which: Projected) => nameOf(attention.scope, which, stream.index);
+          return {
+            attention,
+            stream,
+            states: swapped ? swappedStatesOf(stream.index) : stream.states,
+            isFirst: streams[i - 1]?.adapter !== stream.adapter,
+            projected: { k: name('k'), v: name('v'), kv: name('kv') },
+            weights: { k: graft.weight(attention, 'k'), v: graft.weight(attention, 'v') },
+          };
         })
+        .filter(() => weights.get(attention.id)?.factor !== 0)
         .filter(({ stream }) => scale.kind !== 'constant' || scale.of(stream.adapter, attention) !== 0),
     );
 }

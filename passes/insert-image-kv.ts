@@ -25,6 +25,10 @@ export interface Branch {
   readonly stream: ImageStream;
   /** Whether it is the first of its adapter here: it brings the weights. */
   readonly isFirst: boolean;
+  /** The tokens that it reads, [B, T, C]. */
+  readonly states: ValueName;
+  /** Where the attention finds its keys and values, [B, T, h]. */
+  readonly projected: Readonly<Record<Projected, ValueName>>;
   /** [C, h] in the model's type, one for all streams of an adapter: what to_k_ip and to_v_ip multiply the image tokens with. */
   readonly weights: { readonly k: Segment; readonly v: Segment };
 }
@@ -41,8 +45,8 @@ export function insertImageKv(textStates: ValueName, branches: readonly Branch[]
     run(graph) {
       const way = new ImageWay(graph, textStates);
       const projections = branches.flatMap((branch) => {
-        const { attention, stream, weights } = branch;
-        const tokens = (text: ValueName) => way.along(text, stream);
+        const { attention, stream, states, weights } = branch;
+        const tokens = (text: ValueName) => way.along(text, stream, states);
         if (attention.packedHeads === null) {
           return [
             ...project(branch, 'k', tokens(attention.key.input), weights.k, 1),
@@ -97,19 +101,27 @@ class ImageWay {
   }
 
   /** What the image tokens of a stream are where the text is `value`. */
-  along(value: ValueName, stream: ImageStream): ValueName {
+  along(value: ValueName, stream: ImageStream, states: ValueName): ValueName {
     // A layer was located on the base, where it may have read the input itself.
     const producer = this.graph.producer(value);
-    if (value === this.text || (producer === undefined && this.graph.inputs.has(value))) return stream.states;
+    if (value === this.text || (producer === undefined && this.graph.inputs.has(value))) return states;
     if (producer === undefined || !this.nodes.has(producer)) return value;
-    if (isQuantizer(producer)) return this.along(producer.inputs[0]!, stream);
-    const key = `${value} ${stream.index}`;
+    if (isQuantizer(producer)) return this.along(producer.inputs[0]!, stream, states);
+    const key = `${value} ${states}`;
     const known = this.known.get(key);
-    return known ?? this.repeat(producer, value, stream, key);
+    return known ?? this.repeat(producer, value, stream, states, key);
   }
 
-  private repeat(producer: Node, value: ValueName, stream: ImageStream, key: string): ValueName {
-    const inputs = producer.inputs.map((input) => (this.isText(input) ? this.along(input, stream) : input));
+  private repeat(
+    producer: Node,
+    value: ValueName,
+    stream: ImageStream,
+    states: ValueName,
+    key: string,
+  ): ValueName {
+    const inputs = producer.inputs.map((input) =>
+      this.isText(input) ? this.along(input, stream, states) : input,
+    );
     const name = this.names.claim(`${ADAPTER_SCOPE}/${producer.opType}_image${adapterSuffix(stream.index)}`);
     const image = `${name}_output_0`;
     this.edits.push({

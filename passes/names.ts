@@ -26,6 +26,11 @@ export function imageStatesOf(stream: number): string {
   return `${ADAPTER_SCOPE}/image_states${adapterSuffix(stream)}`;
 }
 
+/** The states of a stream with the halves of the batch swapped, [B, T, C]. */
+export function swappedStatesOf(stream: number): string {
+  return `${ADAPTER_SCOPE}/swapped_states${adapterSuffix(stream)}`;
+}
+
 /** The mask of a stream at one attention, [1 or B, S, 1]. */
 export function imageMaskOf(attention: CrossAttention, stream: number): string {
   return `${ADAPTER_SCOPE}/mask/${maskGroupOf(attention)}/image${adapterSuffix(stream)}`;
@@ -45,6 +50,11 @@ export type Projected = KeyOrValue | 'kv';
 /** The image keys or values of one attention, [B, T, h]. */
 export function imageProjectionOf(scope: string, which: Projected, stream: number): string {
   return `${nodeScope(scope)}/to_${which}_ip${adapterSuffix(stream)}/MatMul_output_0`;
+}
+
+/** The same, scaled. */
+export function scaledProjectionOf(scope: string, which: Projected, stream: number): string {
+  return `${nodeScope(scope)}/to_${which}_ip${adapterSuffix(stream)}/scaled_output_0`;
 }
 
 /** The initializer with the weight of to_k_ip or to_v_ip, [C, h]. */

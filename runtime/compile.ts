@@ -64,6 +64,8 @@ export async function compile(opened: OpenedModel, options: CompileOptions): Pro
         ? {
             tokens,
             scale,
+            ...(options.weightType && { weightType: options.weightType }),
+            ...(options.embedsScaling && { embedsScaling: options.embedsScaling }),
             ...(masks && { masks }),
             ...(grafts.some(({ adapter }) => adapter !== null && adapter.lora.length > 0) && { loraScale }),
           }

@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { adapterPath, modelPath } from './fixtures.js';
+import { readFileSync } from 'node:fs';
+import type { Part, Place } from '../passes/checkpoint-order.js';
+import { locate } from '../passes/index.js';
+import type { CrossAttention } from '../passes/locate-cross-attention.js';
+import { layerWeights, type WeightType, type WeightTypeOptions } from '../passes/weight-types.js';
+import { openModel } from '../runtime/open.js';
+import { adapterPath, fixturePath, modelPath } from './fixtures.js';
 import { joined, kindPath, kindReference, metadataOf, single } from './kinds.js';
 import { appendTokens, largestDifference, type Reference, type Values } from './numbers.js';
 import { type KindOptions, patchFile } from './patched.js';
@@ -393,6 +399,151 @@ async function checkKolors(
   }
   await session.release();
 }
+
+/** What fixtures/kinds/weight_types.json says of a weight type. */
+interface TypeCase {
+  readonly name: string;
+  readonly weight_type: string;
+  readonly weight: number;
+  readonly weight_composition: number;
+  readonly boost: number | null;
+  readonly sd15: readonly number[];
+  readonly sdxl: readonly number[];
+  readonly swapped: { readonly sd15: readonly number[]; readonly sdxl: readonly number[] };
+}
+
+const TYPE_CASES = (
+  JSON.parse(readFileSync(fixturePath('kinds', 'weight_types.json'), 'utf8')) as { types: TypeCase[] }
+).types;
+
+/** Weights are relative to the scale. */
+function weightTypeOf({ weight_type, weight, weight_composition, boost }: TypeCase): WeightTypeOptions {
+  return {
+    name: weight_type.replaceAll(' ', '-') as WeightType,
+    composition: weight_composition / weight,
+    boost: (boost ?? weight) / weight,
+  };
+}
+
+/** The cross-attentions of the real SDXL, by what a weight type reads of them. */
+const REAL_SDXL = [
+  ...[1, 2].flatMap((block) => [0, 1].flatMap((at) => depthOf(block === 1 ? 2 : 10, 'down', block, at))),
+  ...[0, 1].flatMap((block) => [0, 1, 2].flatMap((at) => depthOf(block === 1 ? 2 : 10, 'up', block, at))),
+  ...depthOf(10, 'mid', 0),
+].map((place, n) => ({ id: 2 * n + 1, place }) as CrossAttention);
+
+function depthOf(depth: number, part: Part, ...numbers: number[]): Place[] {
+  return Array.from({ length: depth }, (_, k) => ({ part, numbers: [...numbers, k] }));
+}
+
+describe('weight types', () => {
+  for (const each of TYPE_CASES) {
+    it(`${each.name}: ComfyUI’s weight at each layer of SD1.5 and SDXL`, async () => {
+      const opened = await openModel(modelPath(MODEL));
+      const { attentions } = locate(opened.graph, {});
+      await opened.close();
+      for (const [layout, of] of [
+        ['sd15', attentions],
+        ['sdxl', REAL_SDXL],
+      ] as const) {
+        const weights = layerWeights(weightTypeOf(each), of);
+        const vector = of.map(({ id }) => each.weight * weights.get(id)!.factor);
+        assert.ok(largestDifference(vector, each[layout]) <= 1e-6, `${layout}: ${vector}`);
+        const swapped = of.filter(({ id }) => weights.get(id)!.swapped).map(({ id }) => id);
+        assert.deepEqual(swapped, each.swapped[layout], layout);
+      }
+    });
+  }
+
+  for (const [unet, model] of [
+    ['sd15', 'sd15-sdpa-ts17'],
+    ['sd15', 'sd15-sdpa-dynamo18'],
+    ['sdxl', 'sdxl-sdpa-ts17'],
+  ] as const) {
+    it(`${model}: computes what ComfyUI’s formulas give, baked in and by the caller`, async () => {
+      const expected = await kindReference(`comfy-types-${unet}`);
+      const feeds = imageFeeds(expected, 'split');
+      for (const each of TYPE_CASES.filter(({ name }) => expected.has(name))) {
+        const weightType = weightTypeOf(each);
+        await computing(model, [adapterPath(unet, 'base')], { weightType }, async (run) =>
+          close(
+            await run({ ...feeds, ip_scale: numbers([1], [each.weight]) }),
+            expected.get(each.name),
+            each.name,
+          ),
+        );
+        const baked = { weightType, scale: String(each.weight) };
+        await computing(model, [adapterPath(unet, 'base')], baked, async (run) =>
+          close(await run(feeds), expected.get(each.name), `${each.name}, baked`),
+        );
+      }
+    });
+  }
+
+  it('are refused for a UNet that they do not know', () => {
+    const other = REAL_SDXL.filter(({ place }) => place.part !== 'mid');
+    assert.throws(() => layerWeights({ name: 'composition' }, other), { code: 'OPTION_WEIGHT_TYPE' });
+  });
+
+  it('swapped rows of a batch that is not guided get nothing', async () => {
+    const expected = await kindReference('comfy-types-sd15');
+    const row = (values: Values): Values => ({
+      dims: [1, ...values.dims.slice(1)],
+      data: values.data.slice(values.data.length / 2),
+    });
+    const feeds = imageFeeds(expected, 'split');
+    const alone = {
+      ...feeds,
+      sample: row(feeds.sample!),
+      encoder_hidden_states: row(feeds.encoder_hidden_states!),
+    };
+    const weightType = { name: 'composition-precise' } as const;
+    await computing(MODEL, [BASE], { weightType, patterns: ['up_blocks.**.attn2'] }, async (run) => {
+      const off = await run({ ...alone, ip_scale: numbers([1], [0]) });
+      const on = await run({ ...alone, ip_scale: numbers([1], [1]) });
+      assert.equal(largestDifference(on, off), 0);
+    });
+  });
+});
+
+describe('embeds scaling', () => {
+  for (const model of MODELS) {
+    for (const [embedsScaling, reference, adapter, prefix] of [
+      ['v', 'comfy-scaling', BASE, 'v_only'],
+      ['k+v', 'comfy-scaling', BASE, 'kv'],
+      ['k+v-penalty', 'comfy-penalty', undefined, 'kv_penalty'],
+      ['k+mean-v-penalty', 'comfy-penalty', undefined, 'k_mean_v_penalty'],
+    ] as const)
+      it(`${model}: ${embedsScaling}`, async () => {
+        const expected = await kindReference(reference);
+        const feeds = imageFeeds(expected, 'split');
+        const file = adapter ?? kindPath('comfy-penalty.adapter.safetensors');
+        await computing(model, [file], { embedsScaling }, async (run) => {
+          for (const weight of ['0.6', '1.0'])
+            close(
+              await run({ ...feeds, ip_scale: numbers([1], [Number(weight)]) }),
+              expected.get(`${prefix}_${weight}`),
+              weight,
+            );
+          const off = await run({ ...feeds, ip_scale: numbers([1], [0]) });
+          assert.ok(largestDifference(off, expected.get('base').data) <= TOLERANCE, 'off');
+        });
+        for (const weight of ['0.6', '1.0'])
+          await computing(model, [file], { embedsScaling, scale: weight }, async (run) =>
+            close(await run(feeds), expected.get(`${prefix}_${weight}`), `${weight}, baked`),
+          );
+        if (embedsScaling !== 'k+mean-v-penalty') return;
+        await computing(model, [file], { embedsScaling, scale: 'layers' }, async (run) => {
+          const layers = Array.from({ length: 16 }, (_, column) => 0.1 * (1 + column));
+          close(
+            await run({ ...feeds, ip_scale: numbers([1, 16], layers) }),
+            expected.get('k_mean_v_penalty_layers'),
+            'layers',
+          );
+        });
+      });
+  }
+});
 
 describe('face adapters', () => {
   for (const kind of ['portrait', 'instantid'] as const) {

@@ -4,7 +4,9 @@ import { IpgraftError } from '../../compiler/errors.js';
 import { type OutputFile, writeFiles } from '../../compiler/io/write-files.js';
 import { Rope } from '../../compiler/wire/rope.js';
 import type { TokenSource } from '../../passes/index.js';
-import { compile } from '../compile.js';
+import { EMBEDS_SCALINGS, type EmbedsScaling } from '../../passes/scale-image-kv.js';
+import { WEIGHT_TYPES, type WeightType } from '../../passes/weight-types.js';
+import { type CompileOptions, compile } from '../compile.js';
 import { type AdapterOptions, type OpenedAdapter, openAdapters, openModel } from '../open.js';
 import { projectionModel } from '../project-image.js';
 import { reportOf } from '../report.js';
@@ -22,6 +24,10 @@ interface CompileFlags {
   readonly masks?: true;
   readonly shortcut?: string | boolean;
   readonly loraScale?: string;
+  readonly weightType?: WeightType;
+  readonly compositionWeight?: string;
+  readonly boost?: string;
+  readonly embedsScaling?: EmbedsScaling;
   readonly weights: WeightsMode;
   readonly pattern: string[];
   readonly textInput?: string;
@@ -63,6 +69,20 @@ export function compileCommand(terminal: Terminal): Command {
       'how much of a FaceID adapter’s LoRA is merged into the weights (default 1)',
     )
     .addOption(
+      new Option(
+        '--weight-type <name>',
+        'how the scale is distributed over the layers, as in ComfyUI',
+      ).choices(WEIGHT_TYPES),
+    )
+    .option('--composition-weight <n>', 'of “…-and-composition”: the share of the composition (default 1)')
+    .option('--boost <n>', 'of “…-precise”: the share of the layers pushed away from the image (default 1)')
+    .addOption(
+      new Option(
+        '--embeds-scaling <mode>',
+        'what the scale is applied to (default v: the attention’s result)',
+      ).choices(EMBEDS_SCALINGS),
+    )
+    .addOption(
       new Option('--weights <mode>', 'what happens to the base’s large weights')
         .choices(['auto', 'reference', 'copy'])
         .default('auto'),
@@ -101,6 +121,8 @@ async function compileFile(base: string, flags: CompileFlags, terminal: Terminal
       scale: flags.scale,
       ...(flags.images !== undefined && { images: flags.images.split(',').map(Number) }),
       masks: flags.masks === true,
+      ...weightTypeOf(flags),
+      ...(flags.embedsScaling && { embedsScaling: flags.embedsScaling }),
       ...(flags.loraScale !== undefined && { loraScale: numberOf('--lora-scale', flags.loraScale) }),
       patterns: flags.pattern,
       ...(flags.textInput !== undefined && { textInput: flags.textInput }),
@@ -168,6 +190,28 @@ function shortcutOf({ shortcut }: CompileFlags): AdapterOptions {
   if (shortcut === undefined) return {};
   if (typeof shortcut === 'boolean') return { shortcut: shortcut ? 1 : null };
   return { shortcut: numberOf('--shortcut', shortcut) };
+}
+
+function weightTypeOf({
+  weightType,
+  compositionWeight,
+  boost,
+}: CompileFlags): Pick<CompileOptions, 'weightType'> {
+  const refuse = (option: string, types: string) =>
+    new IpgraftError('OPTION_INVALID', `${option} goes with --weight-type ${types}`);
+  if (compositionWeight !== undefined && !weightType?.endsWith('and-composition'))
+    throw refuse('--composition-weight', '…-and-composition');
+  if (boost !== undefined && !weightType?.endsWith('-precise')) throw refuse('--boost', '…-precise');
+  if (weightType === undefined) return {};
+  return {
+    weightType: {
+      name: weightType,
+      ...(compositionWeight !== undefined && {
+        composition: numberOf('--composition-weight', compositionWeight),
+      }),
+      ...(boost !== undefined && { boost: numberOf('--boost', boost) }),
+    },
+  };
 }
 
 function numberOf(option: string, text: string): number {

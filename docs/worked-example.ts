@@ -10,8 +10,9 @@ import { readModel } from '../compiler/onnx/read-model.js';
 import type { Pass } from '../compiler/pass.js';
 import { runPasses } from '../compiler/run-passes.js';
 import { graftOf } from '../passes/graft.js';
-import { dropPasses, graftPasses, locate, type TokenSource } from '../passes/index.js';
+import { dropPasses, graftPasses, locate } from '../passes/index.js';
 import type { CrossAttention } from '../passes/locate-cross-attention.js';
+import { planGraft, type TokenSource } from '../passes/plan.js';
 import { openAdapter } from '../runtime/open.js';
 import { VERSION } from '../runtime/version.js';
 import { baseShapes, type Shapes, withInserted } from './value-shapes.js';
@@ -55,7 +56,7 @@ export async function workedExample(task: TokenSource | 'drop'): Promise<WorkedE
   const passes =
     task === 'drop'
       ? dropPasses(located, adapter.tokens, stamp)
-      : graftPasses({ graph: model.graph, located, grafts, options, stamp });
+      : graftPasses(planGraft(model.graph, located, grafts, options), stamp);
   const { passes: results } = runPasses(model, passes);
   await adapter.close();
   const { textInput } = located;

@@ -3,7 +3,7 @@ import { Fragment, NodeNames } from '../compiler/edit/fragment.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
 import { broken } from '../compiler/run-passes.js';
-import type { Branch } from './insert-image-kv.js';
+import type { Branch } from './branch.js';
 import { adapterSuffix, branchExitOf, imageMaskOf, nodeScope } from './names.js';
 import { SCALE_INPUT, type ScaleOptions, ScaleValues } from './scale-values.js';
 

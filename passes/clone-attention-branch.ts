@@ -7,8 +7,8 @@ import type { Graph } from '../compiler/onnx/graph.js';
 import type { Node, ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
 import { broken } from '../compiler/run-passes.js';
+import type { Branch } from './branch.js';
 import { frozenTokenCounts } from './frozen-token-counts.js';
-import type { Branch } from './insert-image-kv.js';
 import { adapterSuffix, branchExitOf, nodeScope, TEXT_TOKENS } from './names.js';
 import { isQuantizer } from './quantizers.js';
 

@@ -5,8 +5,8 @@ import type { Graph } from '../compiler/onnx/graph.js';
 import type { Node, ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
 import type { Segment } from '../compiler/wire/rope.js';
+import type { Branch } from './branch.js';
 import type { ImageStream } from './image-stream.js';
-import type { CrossAttention } from './locate-cross-attention.js';
 import {
   ADAPTER_SCOPE,
   adapterSuffix,
@@ -18,20 +18,6 @@ import {
 } from './names.js';
 import { packHeads } from './pack-heads.js';
 import { isQuantizer } from './quantizers.js';
-
-/** The branch of one stream of image tokens at one cross-attention. */
-export interface Branch {
-  readonly attention: CrossAttention;
-  readonly stream: ImageStream;
-  /** Whether it is the first of its adapter here: it brings the weights. */
-  readonly isFirst: boolean;
-  /** The tokens that it reads, [B, T, C]. */
-  readonly states: ValueName;
-  /** Where the attention finds its keys and values, [B, T, h]. */
-  readonly projected: Readonly<Record<Projected, ValueName>>;
-  /** [C, h] in the model's type, one for all streams of an adapter: what to_k_ip and to_v_ip multiply the image tokens with. */
-  readonly weights: { readonly k: Segment; readonly v: Segment };
-}
 
 /**
  * Adds to_k_ip and to_v_ip: `K' = image tokens × to_k_ip.weight` [B, T, h] and the same for V', for each branch; one

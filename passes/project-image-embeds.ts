@@ -34,35 +34,36 @@ export function projectImageEmbeds({ textInput, adapters, streams, dataType }: P
       const shared = new Fragment(names, ADAPTER_SCOPE);
       const batch = new ImageBatch(shared, textInput);
       const projections: Edit[] = [];
-      const inputs = adapters.flatMap(
-        ({ adapter: { projection, tokens, tokenWidth }, images }, adapter): Edit[] => {
-          const parameters = `image_proj${adapterSuffix(adapter)}`;
-          const fragment = new Fragment(names, `/${parameters}`);
-          const read = embeddingInputs(projection, dataType, adapter, images);
-          const [embeddings, face] = read.map(({ name, shape }) =>
-            castTo(fragment, oneByOne(fragment, name, shape, images), dataType, 'float'),
-          );
-          const projected = projectImage(
-            fragment,
-            { embeddings: embeddings!, face: face ?? null },
-            { projection, opset: graph.opset, parameters },
-          );
-          const joined =
-            images === 1
-              ? projected
-              : fragment.node('Reshape', [projected, fragment.integers([-1, images * tokens, tokenWidth])]);
-          batch.spread(
-            castTo(fragment, joined, 'float', dataType),
-            tokenWidth,
-            streamsOfAdapter(streams, adapter),
-          );
-          projections.push(...fragment.edits(null));
-          return read.map((input): Edit => ({ kind: 'insert-input', input }));
-        },
-      );
+      const inputs = adapters.flatMap(({ adapter, images }, index): Edit[] => {
+        const parameters = `image_proj${adapterSuffix(index)}`;
+        const fragment = new Fragment(names, `/${parameters}`);
+        const read = embeddingInputs(adapter.projection, dataType, index, images);
+        const projected = projectImages(fragment, adapter, images, read, { opset: graph.opset, parameters });
+        const tokens = castTo(fragment, projected, 'float', dataType);
+        batch.spread(tokens, adapter.tokenWidth, streamsOfAdapter(streams, index));
+        projections.push(...fragment.edits(null));
+        return read.map((input): Edit => ({ kind: 'insert-input', input }));
+      });
       return [...inputs, ...projections, ...shared.edits(null)];
     },
   };
+}
+
+/** The image tokens of all images, float32 [B, n · T, C], from the inputs that {@link embeddingInputs} describes. */
+export function projectImages(
+  fragment: Fragment,
+  { projection, tokens, tokenWidth }: Adapter,
+  images: number,
+  inputs: readonly NewInput[],
+  options: { opset: number; parameters: string },
+): ValueName {
+  const [embeddings, face] = inputs.map(({ name, shape, dataType }) =>
+    castTo(fragment, oneByOne(fragment, name, shape, images), dataType as FloatType, 'float'),
+  );
+  const read = { embeddings: embeddings!, face: face ?? null };
+  const projected = projectImage(fragment, read, { projection, ...options });
+  if (images === 1) return projected;
+  return fragment.node('Reshape', [projected, fragment.integers([-1, images * tokens, tokenWidth])]);
 }
 
 /** The inputs of an image projection: the embeddings, and the face's where it is read beside them. */

@@ -2,8 +2,8 @@ import { Fragment, NodeNames } from '../compiler/edit/fragment.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
+import type { Branch } from './branch.js';
 import { floatTensor } from './float-tensor.js';
-import type { Branch } from './insert-image-kv.js';
 import { adapterSuffix, imageProjectionOf, nodeScope } from './names.js';
 import { type ScaleOptions, ScaleValues } from './scale-values.js';
 

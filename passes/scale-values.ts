@@ -2,8 +2,8 @@ import type { Edit } from '../compiler/edit/edit.js';
 import { Fragment, type NodeNames } from '../compiler/edit/fragment.js';
 import { DATA_TYPE, type FloatType } from '../compiler/onnx/data-type.js';
 import type { ValueName } from '../compiler/onnx/node.js';
+import type { Branch } from './branch.js';
 import { floatTensor } from './float-tensor.js';
-import type { Branch } from './insert-image-kv.js';
 import { ADAPTER_SCOPE, adapterSuffix } from './names.js';
 import type { Scale } from './scale.js';
 

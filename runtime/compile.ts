@@ -7,10 +7,11 @@ import { runPasses } from '../compiler/run-passes.js';
 import type { Segment } from '../compiler/wire/rope.js';
 import type { Adapter } from '../passes/adapter/adapter.js';
 import { type Graft, graftOf } from '../passes/graft.js';
-import { dropPasses, type GraftOptions, graftPasses, locate } from '../passes/index.js';
+import { dropPasses, graftPasses, locate } from '../passes/index.js';
 import type { Located } from '../passes/locate-cross-attention.js';
 import { loraSites, mergeLora } from '../passes/merge-lora.js';
-import { BASE_KEY } from '../passes/stamp-metadata.js';
+import { type GraftOptions, type Plan, planGraft } from '../passes/plan.js';
+import { BASE_KEY, type Stamp } from '../passes/stamp-metadata.js';
 import { locateData } from './locate-data.js';
 import type { OpenedModel } from './open.js';
 import { textGraft } from './text-graft.js';
@@ -33,6 +34,8 @@ export interface PatchedModel extends Edited {
   readonly opened: OpenedModel;
   readonly located: Located;
   readonly grafts: readonly Graft[];
+  /** What was decided; `null` where image tokens are only dropped. */
+  readonly plan: Plan | null;
   readonly options: CompileOptions;
 }
 
@@ -47,43 +50,49 @@ export async function compile(opened: OpenedModel, options: CompileOptions): Pro
   checkTask(options);
   const located = locate(opened.graph, options);
   const grafts = await graftsOf(opened, located, options);
-  const { tokens = 'split', scale = 'input', masks = false, loraScale = 1, dropImageTokens } = options;
-  const stamp = {
+  const { dropImageTokens } = options;
+  const plan = dropImageTokens === undefined ? planGraft(opened.graph, located, grafts, options) : null;
+  const stamp = stampOf(opened, grafts, plan, options);
+  const passes =
+    plan === null
+      ? dropPasses(located, dropImageTokens!, stamp)
+      : graftPasses(plan, stamp, await loraPass(opened, located, grafts, options.loraScale ?? 1));
+  return { ...runPasses(opened, passes), opened, located, grafts, plan, options };
+}
+
+/** What a patched model says of its making, beside its edits. */
+function stampOf(
+  opened: OpenedModel,
+  grafts: readonly Graft[],
+  plan: Plan | null,
+  { scale = 'input', weightType, embedsScaling, loraScale = 1, dropImageTokens }: CompileOptions,
+): Stamp {
+  const hasLora = grafts.some(({ adapter }) => adapter !== null && adapter.lora.length > 0);
+  return {
     'ipgraft.version': VERSION,
     [BASE_KEY]: fingerprint(opened.file),
     'ipgraft.adapters': JSON.stringify(
-      grafts.map(({ name, tokens: count, images, adapter }) => ({
+      grafts.map(({ name, tokens, images, adapter }) => ({
         name,
-        tokens: count,
+        tokens,
         ...(images > 1 && { images }),
         ...(adapter && { family: adapter.projection.family, sha256: adapter.sha256 }),
       })),
     ),
     'ipgraft.options': JSON.stringify(
-      dropImageTokens === undefined
-        ? {
-            tokens,
+      plan === null
+        ? { dropImageTokens }
+        : {
+            tokens: plan.tokens,
             scale,
-            ...(options.weightType && { weightType: options.weightType }),
-            ...(options.embedsScaling && { embedsScaling: options.embedsScaling }),
-            ...(masks && { masks }),
-            ...(grafts.some(({ adapter }) => adapter !== null && adapter.lora.length > 0) && { loraScale }),
-          }
-        : { dropImageTokens },
+            ...(weightType && { weightType }),
+            ...(embedsScaling && { embedsScaling }),
+            ...(plan.masks && { masks: true }),
+            ...(plan.hoist && { hoist: true }),
+            ...(hasLora && { loraScale }),
+          },
     ),
   };
-  const passes =
-    dropImageTokens === undefined
-      ? graftPasses({
-          graph: opened.graph,
-          located,
-          grafts,
-          options,
-          lora: await loraPass(opened, located, grafts, loraScale),
-          stamp,
-        })
-      : dropPasses(located, dropImageTokens, stamp);
-  return { ...runPasses(opened, passes), opened, located, grafts, options };
 }
 
 function checkTask({ adapters = [], initFromText, dropImageTokens }: CompileOptions): void {

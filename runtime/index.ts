@@ -16,9 +16,10 @@ export { type ByteSource, blobSource, bufferSource } from '../compiler/io/byte-s
 export type { ModelFolder } from '../compiler/io/model-folder.js';
 export type { WriteOptions } from '../compiler/io/write-files.js';
 export type { Adapter } from '../passes/adapter/adapter.js';
-export type { TokenSource } from '../passes/index.js';
 export type { CrossAttention, LocateOptions } from '../passes/locate-cross-attention.js';
+export type { TokenSource } from '../passes/plan.js';
 export { type CompileOptions, compile, type PatchedModel } from './compile.js';
+export { hoistedModels, hoistedPath } from './hoist.js';
 export { type AdapterDescription, inspect, type ModelDescription } from './inspect.js';
 export { type OpenedAdapter, type OpenedModel, openAdapter, openModel } from './open.js';
 export { projectionModel, writeProjection } from './project-image.js';

@@ -54,7 +54,7 @@ export interface CompileReport {
 
 /** The report of a compilation; `written` is what was (or would be) written, `null` when nothing was planned. */
 export function reportOf(patched: PatchedModel, written: WrittenModel | null): CompileReport {
-  const { opened, graph, located, grafts, options, passes } = patched;
+  const { opened, graph, located, grafts, plan, options, passes } = patched;
   return {
     ipgraft: VERSION,
     base: {
@@ -72,7 +72,7 @@ export function reportOf(patched: PatchedModel, written: WrittenModel | null): C
       sha256: adapter?.sha256 ?? null,
     })),
     textInput: located.textInput,
-    tokens: options.tokens ?? 'split',
+    tokens: plan?.tokens ?? 'split',
     scale: options.scale ?? 'input',
     inputs: [...graph.inputs.values()].map(({ name, dataType, shape }) => ({
       name,
@@ -102,11 +102,11 @@ function countKinds(edits: readonly Edit[]): Partial<Record<Edit['kind'], number
   return counts;
 }
 
-function notesOf({ located, grafts, options }: PatchedModel, written: WrittenModel | null): string[] {
+function notesOf({ located, grafts, plan, options }: PatchedModel, written: WrittenModel | null): string[] {
   const total =
     options.dropImageTokens ?? grafts.reduce((sum, { tokens, images }) => sum + tokens * images, 0);
   const notes: string[] = [];
-  if ((options.tokens ?? 'split') === 'split') {
+  if ((plan?.tokens ?? 'split') === 'split') {
     notes.push(
       `${located.textInput} now carries the text and then ${total} image tokens; a caller that brings text alone loses its last ${total} tokens.`,
     );
@@ -114,6 +114,10 @@ function notesOf({ located, grafts, options }: PatchedModel, written: WrittenMod
   if (options.scale?.startsWith('optional')) {
     notes.push('onnxruntime-node does not let a caller override ip_scale: there its default always holds.');
   }
+  if (plan?.hoist)
+    notes.push(
+      'ip_kv is what the .kv.onnx beside the model gives: run that once per image, not at every step.',
+    );
   const left = located.attentions.filter(({ selected }) => !selected).length;
   if (left > 0) notes.push(`${left} cross-attentions do not match the pattern and stay as they were.`);
   if (written !== null && written.needs.length > 0) {

@@ -9,6 +9,7 @@ import { runPasses } from '../compiler/run-passes.js';
 import { generatedDocs } from '../docs/generated-docs.js';
 import { graftOf } from '../passes/graft.js';
 import { graftPasses, locate } from '../passes/index.js';
+import { planGraft } from '../passes/plan.js';
 import { openAdapter, openModel } from '../runtime/open.js';
 import { ipgraftProcess } from './command.js';
 import { adapterPath, freshFolder, modelPath } from './fixtures.js';
@@ -177,7 +178,7 @@ describe('docs', () => {
     const located = locate(model.graph, {});
     const options = { tokens: 'input', scale: 'input' } as const;
     const grafts = [graftOf(adapter, located)];
-    const [tokens, kv, ...rest] = graftPasses({ graph: model.graph, located, grafts, options, stamp: {} });
+    const [tokens, kv, ...rest] = graftPasses(planGraft(model.graph, located, grafts, options), {});
     const { graph } = runPasses(model, [tokens!, kv!, doubleImageTokens(0), ...rest]);
     assert.equal(graph.uses('/ip_adapter/doubled_tokens').length, 32);
     await Promise.all([model.close(), adapter.close()]);

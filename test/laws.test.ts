@@ -17,7 +17,8 @@ import { runPasses } from '../compiler/run-passes.js';
 import { fields } from '../compiler/wire/fields.js';
 import { Rope, type Segment } from '../compiler/wire/rope.js';
 import { graftOf } from '../passes/graft.js';
-import { dropPasses, type GraftOptions, graftPasses, locate } from '../passes/index.js';
+import { dropPasses, graftPasses, locate } from '../passes/index.js';
+import { type GraftOptions, planGraft } from '../passes/plan.js';
 import { openAdapter, openModel } from '../runtime/open.js';
 import { stripPatched } from '../runtime/strip-patched.js';
 import { adapterPath, EXPORTS, familyOf, freshFolder, modelPath, VARIANTS } from './fixtures.js';
@@ -102,7 +103,7 @@ describe('sabotage', () => {
       const located = locate(opened.graph, {});
       const stamp = { 'ipgraft.base': fingerprint(opened.file) };
       const grafts = [graftOf(adapter, located)];
-      const passes = graftPasses({ graph: opened.graph, located, grafts, options, stamp });
+      const passes = graftPasses(planGraft(opened.graph, located, grafts, options), stamp);
       const { passes: results } = runPasses(opened, passes);
       for (const [index, { pass, edits }] of results.entries()) {
         for (let dropped = 0; dropped < edits.length; dropped++) {

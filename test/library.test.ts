@@ -16,6 +16,8 @@ describe('the library', () => {
       'blobSource',
       'bufferSource',
       'compile',
+      'hoistedModels',
+      'hoistedPath',
       'inspect',
       'openAdapter',
       'openModel',

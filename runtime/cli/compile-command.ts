@@ -3,10 +3,11 @@ import { Command, Option } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
 import { type OutputFile, writeFiles } from '../../compiler/io/write-files.js';
 import { Rope } from '../../compiler/wire/rope.js';
-import type { TokenSource } from '../../passes/index.js';
+import type { TokenSource } from '../../passes/plan.js';
 import { EMBEDS_SCALINGS, type EmbedsScaling } from '../../passes/scale-image-kv.js';
 import { WEIGHT_TYPES, type WeightType } from '../../passes/weight-types.js';
-import { type CompileOptions, compile } from '../compile.js';
+import { type CompileOptions, compile, type PatchedModel } from '../compile.js';
+import { hoistedModels, hoistedPath } from '../hoist.js';
 import { type AdapterOptions, type OpenedAdapter, openAdapters, openModel } from '../open.js';
 import { projectionModel } from '../project-image.js';
 import { reportOf } from '../report.js';
@@ -22,6 +23,7 @@ interface CompileFlags {
   readonly scale: string;
   readonly images?: string;
   readonly masks?: true;
+  readonly hoist?: true;
   readonly shortcut?: string | boolean;
   readonly loraScale?: string;
   readonly weightType?: WeightType;
@@ -58,6 +60,10 @@ export function compileCommand(terminal: Terminal): Command {
     )
     .option('--scale <scale>', 'input, layers, rows, optional=N, a number, or diffusers’ JSON', 'input')
     .option('--images <n>', 'how many images each adapter reads: one number, or one per adapter (2,1)')
+    .option(
+      '--hoist',
+      'compute image keys and values once per image, in OUT.kv.onnx; the UNet takes them as ip_kv',
+    )
     .option('--masks', 'take a mask per image, ip_mask: where in the picture it counts')
     .option(
       '--shortcut [scale]',
@@ -121,6 +127,7 @@ async function compileFile(base: string, flags: CompileFlags, terminal: Terminal
       scale: flags.scale,
       ...(flags.images !== undefined && { images: flags.images.split(',').map(Number) }),
       masks: flags.masks === true,
+      hoist: flags.hoist === true,
       ...weightTypeOf(flags),
       ...(flags.embedsScaling && { embedsScaling: flags.embedsScaling }),
       ...(flags.loraScale !== undefined && { loraScale: numberOf('--lora-scale', flags.loraScale) }),
@@ -132,7 +139,7 @@ async function compileFile(base: string, flags: CompileFlags, terminal: Terminal
     const plan = flags.output === undefined ? null : await planOutput(patched, flags.output, flags.weights);
     const report = reportOf(patched, plan?.written ?? null);
     const json = JSON.stringify(report, null, 2);
-    const beside = await sideFiles(flags, adapters, json);
+    const beside = await sideFiles(flags, patched, adapters, json);
     if (!flags.dryRun) {
       const files = [...beside, ...plan!.files];
       const { signal } = terminal;
@@ -159,12 +166,17 @@ interface SideFile extends OutputFile {
 /** What is written beside the model, when it is asked for: all files come together or not at all. */
 async function sideFiles(
   flags: CompileFlags,
+  patched: PatchedModel,
   adapters: readonly OpenedAdapter[],
   report: string,
 ): Promise<SideFile[]> {
   const files: SideFile[] = [];
   if (flags.projection !== undefined) {
     files.push({ path: flags.projection, content: await projectionModel(adapters[0]!) });
+  }
+  if (flags.output !== undefined) {
+    for (const [i, content] of (await hoistedModels(patched)).entries())
+      files.push({ path: hoistedPath(flags.output, i), content });
   }
   if (flags.report !== undefined) {
     files.push({ path: flags.report, content: Rope.of(new TextEncoder().encode(`${report}\n`)) });

@@ -1,0 +1,74 @@
+import type { Edit } from '../compiler/edit/edit.js';
+import { Fragment, NodeNames } from '../compiler/edit/fragment.js';
+import type { NewInput } from '../compiler/onnx/create.js';
+import { DATA_TYPE, type FloatType } from '../compiler/onnx/data-type.js';
+import type { ValueName } from '../compiler/onnx/node.js';
+import type { Pass } from '../compiler/pass.js';
+import { kvParts } from './insert-kv-input.js';
+import { imageWeightOf, nodeScope } from './names.js';
+import { packHeads } from './pack-heads.js';
+import type { Plan } from './plan.js';
+import { embeddingInputs, projectImages } from './project-image-embeds.js';
+
+/** What the model of an adapter's keys and values reads, and the type and width of what it gives. */
+export function kvInterface(
+  { grafts, branches, tokens, dataType }: Plan,
+  adapter: number,
+): { inputs: readonly [NewInput, ...NewInput[]]; dataType: FloatType; tokens: number; width: number } {
+  const { adapter: checkpoint, images, tokens: each, tokenWidth } = grafts[adapter]!;
+  const parts = kvParts(branches, adapter);
+  const name = 'ip_hidden_states';
+  const inputs: [NewInput, ...NewInput[]] =
+    tokens === 'embeds'
+      ? embeddingInputs(checkpoint!.projection, dataType, 0, images)
+      : [{ name, dataType, shape: ['image_batch_size', each * images, tokenWidth] }];
+  return {
+    inputs,
+    dataType: parts[0]!.branch.attention.dataType,
+    tokens: each * images,
+    width: parts.at(-1)!.to,
+  };
+}
+
+/** Fills a graph of one node, which hands `read` on as `output`, with all to_k_ip and to_v_ip of an adapter, their results side by side. */
+export function imageKv(plan: Plan, adapter: number, output: ValueName): Pass {
+  const { inputs, dataType } = kvInterface(plan, adapter);
+  const graft = plan.grafts[adapter]!;
+  return {
+    name: 'image-kv',
+    summary: 'makes a model of its own of the keys and values of an adapter’s images',
+    run(graph) {
+      const names = new NodeNames(graph);
+      const shared = new Fragment(names, '/image_kv');
+      const read = inputs[0].name;
+      const tokens =
+        plan.tokens === 'embeds'
+          ? projectImages(shared, graft.adapter!, graft.images, inputs, {
+              opset: graph.opset,
+              parameters: 'image_proj',
+            })
+          : read;
+      const from = plan.tokens === 'embeds' ? 'float' : plan.dataType;
+      const states =
+        from === dataType
+          ? tokens
+          : shared.node('Cast', [tokens], { attributes: { to: DATA_TYPE[dataType] } });
+      const products = kvParts(plan.branches, adapter).map(({ branch, which, from: start, to }) => {
+        const { attention, weights } = branch;
+        const { scope, textWidth, packedHeads } = attention;
+        const data =
+          which === 'kv' ? packHeads(weights.k, weights.v, textWidth * packedHeads!) : weights[which];
+        const name = imageWeightOf(scope, which, 0);
+        const weight = shared.tensor({ name, dataType, dims: [textWidth, to - start], data });
+        return shared.node('MatMul', [states, weight], {
+          name: `${nodeScope(scope).slice(1)}/to_${which}_ip`,
+        });
+      });
+      const packed = shared.node('Concat', products, { attributes: { axis: 2 } });
+      return [
+        ...shared.edits(output),
+        { kind: 'rewire', node: output, input: 0, from: read, to: packed } satisfies Edit,
+      ];
+    },
+  };
+}

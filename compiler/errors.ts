@@ -217,6 +217,10 @@ export const CATALOGUE = {
     when: "The scale is not a number, `input`, `layers`, `optional=N` or diffusers' JSON for this UNet.",
     hint: 'See “Scales” in docs/adapters.md.',
   },
+  OPTION_SWAP: {
+    when: 'An adapter cannot take the place of the one in a patched model.',
+    hint: 'Compile the base with the new adapter; `ipgraft strip` gives the base back.',
+  },
   OPTION_WEIGHT_TYPE: {
     when: 'A weight type was asked for on a UNet whose layers it does not know.',
     hint: 'Weight types are for SD1.x and SDXL; give other UNets a scale per layer: --scale layers, or diffusers’ JSON.',

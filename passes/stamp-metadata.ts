@@ -8,6 +8,8 @@ const NAME = 'stamp-metadata';
 export const METADATA_PREFIX = 'ipgraft.';
 /** The edits that were made, so that they can be checked and undone. */
 export const JOURNAL_KEY = 'ipgraft.journal';
+/** The adapters: name, tokens per image, images, family, SHA-256. */
+export const ADAPTERS_KEY = 'ipgraft.adapters';
 /** The fingerprint of the base. */
 export const BASE_KEY = 'ipgraft.base';
 /** Which file holds the base's large weights, when the patched model names them instead of carrying them. */

@@ -11,9 +11,10 @@ import { dropPasses, graftPasses, locate } from '../passes/index.js';
 import type { Located } from '../passes/locate-cross-attention.js';
 import { loraSites, mergeLora } from '../passes/merge-lora.js';
 import { type GraftOptions, type Plan, planGraft } from '../passes/plan.js';
-import { BASE_KEY, type Stamp } from '../passes/stamp-metadata.js';
+import { ADAPTERS_KEY, BASE_KEY, type Stamp } from '../passes/stamp-metadata.js';
 import { locateData } from './locate-data.js';
 import type { OpenedModel } from './open.js';
+import { adaptersStamp } from './stamp.js';
 import { textGraft } from './text-graft.js';
 import { VERSION } from './version.js';
 
@@ -71,14 +72,7 @@ function stampOf(
   return {
     'ipgraft.version': VERSION,
     [BASE_KEY]: fingerprint(opened.file),
-    'ipgraft.adapters': JSON.stringify(
-      grafts.map(({ name, tokens, images, adapter }) => ({
-        name,
-        tokens,
-        ...(images > 1 && { images }),
-        ...(adapter && { family: adapter.projection.family, sha256: adapter.sha256 }),
-      })),
-    ),
+    [ADAPTERS_KEY]: adaptersStamp(grafts),
     'ipgraft.options': JSON.stringify(
       plan === null
         ? { dropImageTokens }

@@ -25,6 +25,7 @@ export { type OpenedAdapter, type OpenedModel, openAdapter, openModel } from './
 export { projectionModel, writeProjection } from './project-image.js';
 export { type CompileReport, reportOf } from './report.js';
 export { stripPatched } from './strip-patched.js';
+export { type SwappedModel, swap } from './swap.js';
 export { type Check, type ValidateOptions, type Validation, validate } from './validate/validate.js';
 export { VERSION } from './version.js';
 export {
@@ -33,3 +34,4 @@ export {
   type WrittenModel,
   writePatched,
 } from './write-patched.js';
+export { writeSwapped } from './write-swapped.js';

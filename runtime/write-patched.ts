@@ -55,7 +55,7 @@ export function inputFiles({ opened, options }: PatchedModel): string[] {
 
 /** What {@link writePatched} would write, without writing. */
 export async function planOutput(
-  patched: PatchedModel,
+  patched: Pick<PatchedModel, 'opened' | 'graph'>,
   path: string,
   weights: WeightsMode,
 ): Promise<{ files: OutputFile[]; written: WrittenModel }> {
@@ -121,7 +121,7 @@ async function baseWeights({ path, file }: OpenedModel): Promise<WeightsPlace> {
 
 /** Large weights go where `base` says, or with the result when it is `null`. */
 function placeAll(
-  patched: PatchedModel,
+  patched: Pick<PatchedModel, 'opened' | 'graph'>,
   base: WeightsPlace | null,
   sidecar: string,
   hasExternal: boolean,

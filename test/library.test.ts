@@ -24,9 +24,11 @@ describe('the library', () => {
       'projectionModel',
       'reportOf',
       'stripPatched',
+      'swap',
       'validate',
       'writePatched',
       'writeProjection',
+      'writeSwapped',
     ]);
   });
 

@@ -1,5 +1,6 @@
 import type { Fragment } from '../../compiler/edit/fragment.js';
 import type { ValueName } from '../../compiler/onnx/node.js';
+import type { ProducedSegment } from '../../compiler/wire/rope.js';
 import { floatTensor } from '../float-tensor.js';
 import {
   type Family,
@@ -145,15 +146,15 @@ class Layers {
 
   /** x · Wᵀ (+ b, when the checkpoint has one). */
   linear(x: ValueName, name: string): ValueName {
-    const product = this.op('MatMul', x, this.parameter(`${name}.weight`, true));
+    const product = this.op('MatMul', x, this.parameter(`${name}.weight`));
     return this.options.projection.tensors.has(`${name}.bias`)
-      ? this.op('Add', product, this.parameter(`${name}.bias`, false))
+      ? this.op('Add', product, this.parameter(`${name}.bias`))
       : product;
   }
 
   /** LayerNorm over the last axis; in its parts before opset 17, which brought the operator. */
   norm(x: ValueName, name: string): ValueName {
-    const [weight, bias] = [this.parameter(`${name}.weight`, false), this.parameter(`${name}.bias`, false)];
+    const [weight, bias] = [this.parameter(`${name}.weight`), this.parameter(`${name}.bias`)];
     if (this.options.opset >= 17) {
       const attributes = { axis: -1, epsilon: { float: NORM_EPSILON } };
       return this.fragment.node('LayerNormalization', [x, weight, bias], { attributes });
@@ -206,7 +207,7 @@ class Layers {
   latents(features: ValueName): ValueName {
     const [zero, one] = [this.fragment.integers([0]), this.fragment.integers([1])];
     const batch = this.op('Slice', this.op('Shape', features), zero, one, zero);
-    return this.op('Expand', this.parameter('latents', false), this.concat([batch, one, one], 0));
+    return this.op('Expand', this.parameter('latents'), this.concat([batch, one, one], 0));
   }
 
   number(value: number): ValueName {
@@ -215,14 +216,25 @@ class Layers {
     );
   }
 
-  private parameter(name: string, transposed: boolean): ValueName {
-    const tensor = this.options.projection.tensors.get(name)!;
-    const dims = transposed ? tensor.shape.toReversed() : tensor.shape;
+  private parameter(name: string): ValueName {
+    const { projection, parameters } = this.options;
     return this.fragment.tensor({
-      name: `${this.options.parameters}.${name}`,
+      name: `${parameters}.${name}`,
       dataType: 'float',
-      dims,
-      data: weightData(tensor, 'float', transposed),
+      ...parameterData(projection, name),
     });
   }
+}
+
+/** A parameter of a projection as its graph has it: float32, the matrices of linear layers as [in, out]. */
+export function parameterData(
+  { tensors }: ImageProjection,
+  name: string,
+): { dims: readonly number[]; data: ProducedSegment } {
+  const tensor = tensors.get(name)!;
+  const isMatrix = tensor.shape.length === 2;
+  return {
+    dims: isMatrix ? tensor.shape.toReversed() : tensor.shape,
+    data: weightData(tensor, 'float', isMatrix),
+  };
 }

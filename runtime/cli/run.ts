@@ -6,6 +6,7 @@ import { compileCommand } from './compile-command.js';
 import { inspectCommand } from './inspect-command.js';
 import { projectCommand } from './project-command.js';
 import { stripCommand } from './strip-command.js';
+import { swapCommand } from './swap-command.js';
 import type { Terminal } from './terminal.js';
 import { validateCommand } from './validate-command.js';
 
@@ -47,7 +48,14 @@ function program(terminal: Terminal): Command {
     .version(VERSION)
     .configureOutput({ outputError: () => {} })
     .exitOverride();
-  for (const make of [compileCommand, inspectCommand, projectCommand, stripCommand, validateCommand]) {
+  for (const make of [
+    compileCommand,
+    inspectCommand,
+    projectCommand,
+    stripCommand,
+    swapCommand,
+    validateCommand,
+  ]) {
     root.addCommand(make(terminal).copyInheritedSettings(root));
   }
   return root;

@@ -1,7 +1,7 @@
 import type { Graph } from '../../compiler/onnx/graph.js';
 import type { Values } from '../session/session.js';
+import type { ReadStamp } from '../stamp.js';
 import { normalNumbers, type Shapes, seededInputs } from './seeded-inputs.js';
-import type { ReadStamp } from './stamp.js';
 
 type Feeds = Readonly<Record<string, Values>>;
 

@@ -3,10 +3,10 @@ import { fingerprint } from '../../compiler/fingerprint.js';
 import type { Model } from '../../compiler/onnx/read-model.js';
 import type { OpenedModel } from '../open.js';
 import { loadSession, type Session, type Values } from '../session/session.js';
+import { type ReadStamp, readStamp } from '../stamp.js';
 import { restoreBase } from '../strip-patched.js';
 import { type ImageInputs, imageInputs, tokensBehindText } from './image-inputs.js';
 import { type Shapes, seededInputs } from './seeded-inputs.js';
-import { type ReadStamp, readStamp } from './stamp.js';
 
 /** How to validate. */
 export interface ValidateOptions {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { IpgraftError } from '../../compiler/errors.js';
-import type { Model } from '../../compiler/onnx/read-model.js';
+import { IpgraftError } from '../compiler/errors.js';
+import type { Model } from '../compiler/onnx/read-model.js';
+import type { Adapter } from '../passes/adapter/adapter.js';
 
 const stampSchema = z.object({
   /** The text input. */
@@ -8,12 +9,22 @@ const stampSchema = z.object({
   'ipgraft.base': z.string(),
   'ipgraft.adapters': json(
     z.array(
-      z.object({ name: z.string(), tokens: z.int().positive(), images: z.int().positive().default(1) }),
+      z.object({
+        name: z.string(),
+        tokens: z.int().positive(),
+        images: z.int().positive().default(1),
+        family: z.string().optional(),
+      }),
     ),
   ),
   'ipgraft.options': json(
     z.union([
-      z.object({ tokens: z.enum(['split', 'input', 'embeds']), scale: z.string() }),
+      z.object({
+        tokens: z.enum(['split', 'input', 'embeds']),
+        scale: z.string(),
+        hoist: z.boolean().default(false),
+        loraScale: z.number().optional(),
+      }),
       z.object({ dropImageTokens: z.int().positive() }),
     ]),
   ),
@@ -21,6 +32,26 @@ const stampSchema = z.object({
 
 /** What a patched model says about its making. */
 export type ReadStamp = z.infer<typeof stampSchema>;
+
+/** An adapter as a compilation takes it. */
+interface StampedAdapter {
+  readonly name: string;
+  readonly tokens: number;
+  readonly images: number;
+  readonly adapter: Adapter | null;
+}
+
+/** What a patched model says of its adapters, as text. */
+export function adaptersStamp(adapters: readonly StampedAdapter[]): string {
+  return JSON.stringify(
+    adapters.map(({ name, tokens, images, adapter }) => ({
+      name,
+      tokens,
+      ...(images > 1 && { images }),
+      ...(adapter && { family: adapter.projection.family, sha256: adapter.sha256 }),
+    })),
+  );
+}
 
 /** Reads the metadata that a compilation left. @throws IpgraftError `MODEL_NOT_PATCHED` */
 export function readStamp({ graph, source }: Model): ReadStamp {

@@ -1,6 +1,7 @@
 import { parseJournal } from '../compiler/edit/journal.js';
 import { dataTypeName } from '../compiler/onnx/data-type.js';
 import type { Dimension, ValueInfo } from '../compiler/onnx/value-info.js';
+import { encoderOf } from '../passes/adapter/encoder.js';
 import { type LocateOptions, locateCrossAttention } from '../passes/locate-cross-attention.js';
 import { JOURNAL_KEY, METADATA_PREFIX } from '../passes/stamp-metadata.js';
 import { type OpenedAdapter, type OpenedModel, openAdapter, openModel, openSource } from './open.js';
@@ -47,6 +48,12 @@ export interface AdapterDescription {
   readonly tokenWidth: number;
   readonly reads: 'pooled' | 'hidden';
   readonly embeddingWidth: number;
+  /** Which encoder gives that, where a published adapter reads the like. */
+  readonly encoder: string | null;
+  /** Width of the face embedding that is read beside it; `null` where none is. */
+  readonly faceWidth: number | null;
+  /** How many Linears of the UNet a LoRA changes. */
+  readonly lora: number;
   readonly sha256: string;
   readonly layers: readonly {
     readonly id: number;
@@ -128,7 +135,7 @@ function describeValue({ name, dataType, shape }: ValueInfo): Value {
 }
 
 function describeAdapter(adapter: OpenedAdapter): AdapterDescription {
-  const { name, format, projection, tokens, tokenWidth, sha256, layers } = adapter;
+  const { name, format, projection, tokens, tokenWidth, sha256, layers, lora } = adapter;
   return {
     kind: 'adapter',
     file: name,
@@ -138,6 +145,9 @@ function describeAdapter(adapter: OpenedAdapter): AdapterDescription {
     tokenWidth,
     reads: projection.reads,
     embeddingWidth: projection.embeddingWidth,
+    encoder: encoderOf(projection),
+    faceWidth: projection.faceWidth,
+    lora: lora.length,
     sha256,
     layers: layers.map(({ id, key }) => ({ id, shape: key.shape, dtype: key.dtype })),
   };

@@ -53,8 +53,11 @@ function printModel(model: ModelDescription, print: Terminal['print']): void {
 function printAdapter(adapter: AdapterDescription, print: Terminal['print']): void {
   row(print, 'adapter', `${adapter.file}  ${adapter.format}, ${adapter.family}`);
   row(print, 'tokens', `${adapter.tokens} of width ${adapter.tokenWidth}`);
-  const reads = adapter.reads === 'pooled' ? 'pooled embeddings' : 'the last but one hidden states';
-  row(print, 'encoder', `${reads} of width ${adapter.embeddingWidth}`);
+  const reads = adapter.reads === 'pooled' ? 'embeddings' : 'the last but one hidden states';
+  const encoder = adapter.encoder === null ? '' : ` (${adapter.encoder})`;
+  row(print, 'encoder', `${reads} of width ${adapter.embeddingWidth}${encoder}`);
+  if (adapter.faceWidth !== null) row(print, 'face', `embeddings of width ${adapter.faceWidth}`);
+  if (adapter.lora > 0) row(print, 'lora', `changes ${adapter.lora} linear layers of the UNet`);
   row(print, 'sha256', adapter.sha256);
   for (const { id, shape, dtype } of adapter.layers)
     row(print, `id ${id}`, `to_k_ip, to_v_ip  ${dtype}[${shape.join(', ')}]`);

@@ -19,15 +19,7 @@ export function fitAdapter(
       { adapter: adapter.name, layers: adapter.layers.length, crossAttentions: attentions.length },
     );
   }
-  const { textWidth: width } = attentions[0]!;
-  if (adapter.tokenWidth !== width && adapter.tokenWidth !== inputWidth) {
-    throw new IpgraftError(
-      'ADAPTER_WIDTH',
-      `${adapter.name}: the image tokens are ${adapter.tokenWidth} wide, the UNet reads ${[...new Set([width, inputWidth])].join(' or ')}`,
-      { adapter: adapter.name, found: adapter.tokenWidth, sought: [width, inputWidth] },
-    );
-  }
-  return new Map(
+  const layers = new Map(
     attentions.map((attention, n) => {
       const layer = adapter.layers[n]!;
       const [width, textWidth] = layer.key.shape;
@@ -47,4 +39,13 @@ export function fitAdapter(
       return [attention, layer];
     }),
   );
+  const { textWidth: width } = attentions[0]!;
+  if (adapter.tokenWidth !== width && adapter.tokenWidth !== inputWidth) {
+    throw new IpgraftError(
+      'ADAPTER_WIDTH',
+      `${adapter.name}: the image tokens are ${adapter.tokenWidth} wide, the UNet reads ${[...new Set([width, inputWidth])].join(' or ')}`,
+      { adapter: adapter.name, found: adapter.tokenWidth, sought: [width, inputWidth] },
+    );
+  }
+  return layers;
 }

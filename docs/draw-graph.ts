@@ -123,7 +123,7 @@ function nameOf(graph: Graph, node: Node): string | undefined {
 }
 
 function shortValue(value: ValueName): string {
-  return value.replace(/^.*\.(to_\w+\.(?:\d\.)?weight)$/, '$1');
+  return value.replace(/^.*\.(to_\w+\.(?:\d\.)?(?:faceid\.)?weight)$/, '$1');
 }
 
 function plain(value: string): string {

@@ -1,29 +1,17 @@
 import { Project } from 'ts-morph';
 import type { Pass } from '../compiler/pass.js';
-import { dropImageTokens } from '../passes/drop-image-tokens.js';
-import { workedExample } from './worked-example.js';
+import { passExamples } from './pass-examples.js';
 
 /** docs/passes.md: each pass with its summary, what its source says of it, and its picture. */
 export async function passesPage(): Promise<string> {
-  const [split, input, embeds] = await Promise.all([
-    workedExample('split'),
-    workedExample('input'),
-    workedExample('embeds'),
-  ]);
-  const [splitPass, ...rest] = split.steps.map(({ pass }) => pass);
-  const passes = [
-    splitPass!,
-    input.steps[0]!.pass,
-    embeds.steps[0]!.pass,
-    ...rest,
-    dropImageTokens(split.textInput, 4),
-  ];
+  const passes = (await passExamples()).map(({ step }) => step.pass);
   return `# Passes
 
 A compilation is a list of passes ([passes/index.ts](../passes/index.ts)); each reads the graph that the passes before it left, and
 answers with edits. Before them \`locateCrossAttention\` finds the attentions on the base: edits never rename a value, so what it
 found holds in every later graph. One of the first three passes brings the image tokens in (\`--tokens\`), the next four always
-run; \`drop-image-tokens\` is for ControlNets and stands alone with the stamp.
+run. The others come in where an option or the adapter asks for them: masks (\`--masks\`), keys and values computed elsewhere (\`--hoist\`),
+FaceID's LoRA, Kolors' linear layer, and ComfyUI's ways to scale. \`drop-image-tokens\` is for ControlNets and stands alone with the stamp.
 
 In the pictures grey is what a pass found, green is what it inserted, orange is a reading that it moved, and a dotted line ties a node
 to its clone. They show the middle block's cross-attention of a real export (\`sd15-sdpa-dynamo23\`), drawn from the edits themselves

@@ -3,31 +3,28 @@ import type { Edit } from '../compiler/edit/edit.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import type { Node } from '../compiler/onnx/node.js';
 import { draw, drawTable, type Picture } from './draw-graph.js';
+import { passExamples } from './pass-examples.js';
 import type { Shapes } from './value-shapes.js';
-import { type Step, siteNodes, type WorkedExample, workedExample } from './worked-example.js';
+import { type Step, siteNodes, type WorkedExample } from './worked-example.js';
 
 /** Every picture of the docs, by file name. */
 export async function pictures(): Promise<Map<string, string>> {
   const viz = await instance();
   const drawn = new Map<string, string>();
-  const split = await workedExample('split');
+  const examples = await passExamples();
+  const split = examples[0]!.example;
   const { after, shapes } = split.steps.at(-1)!;
   const whole = [
     { title: 'before', ...sitePicture(split, split.base, split.baseShapes) },
     { title: 'after', ...sitePicture(split, after, shapes) },
   ];
   drawn.set('site.svg', draw(viz, whole));
-  for (const tokens of ['split', 'input', 'embeds'] as const) {
-    const example = tokens === 'split' ? split : await workedExample(tokens);
-    for (const step of example.steps) {
-      const name = `${step.pass.name}.svg`;
-      if (!drawn.has(name)) drawn.set(name, drawStep(viz, example, step));
-    }
-  }
-  const drop = await workedExample('drop');
-  drawn.set('drop-image-tokens.svg', drawStep(viz, drop, drop.steps[0]!));
+  for (const { example, step } of examples) drawn.set(`${step.pass.name}.svg`, drawStep(viz, example, step));
   return drawn;
 }
+
+/** What a caller brings for an image. */
+const INPUTS = ['ip_scale', 'ip_hidden_states', 'image_embeds', 'ip_mask', 'ip_kv'] as const;
 
 /** One attention with all that the adapter added around it. */
 function sitePicture(example: WorkedExample, graph: Graph, shapes: Shapes): Picture {
@@ -39,7 +36,7 @@ function sitePicture(example: WorkedExample, graph: Graph, shapes: Shapes): Pict
     nodes: [...base, ...inserted],
     inserted,
     rewired: readingsMoved(example.base, graph, base),
-    values: new Set([example.textInput, 'ip_scale', 'ip_hidden_states', 'image_embeds', ...weightsOf(graph)]),
+    values: new Set([example.textInput, ...INPUTS, ...weightsOf(graph)]),
   };
 }
 
@@ -64,13 +61,7 @@ function drawStep(viz: Viz, example: WorkedExample, step: Step): string {
   for (const node of clones.keys())
     for (const input of node.inputs)
       addTo(near, site.includes(after.producer(input)!) ? after.producer(input) : undefined);
-  const values = new Set([
-    example.textInput,
-    'ip_scale',
-    'ip_hidden_states',
-    'image_embeds',
-    ...weightsOf(after),
-  ]);
+  const values = new Set([example.textInput, ...INPUTS, ...weightsOf(after)]);
   const nodes = after.nodes.filter((node) => near.has(node));
   return draw(viz, [{ graph: after, shapes: step.shapes, nodes, inserted, rewired, clones, values }]);
 }
@@ -93,7 +84,7 @@ function readingsMoved(before: Graph, after: Graph, nodes: readonly Node[]): Set
 }
 
 function weightsOf(graph: Graph): string[] {
-  return [...graph.initializers.keys()].filter((name) => /to_[kv]_ip\w*\.weight$/.test(name));
+  return [...graph.initializers.keys()].filter((name) => /(?:to_[kv]_ip\w*|\.faceid)\.weight$/.test(name));
 }
 
 /** Keys and the beginning of what is written under them. */

@@ -8,9 +8,13 @@ import { fields } from '../compiler/wire/fields.js';
 import type { CrossAttention } from '../passes/locate-cross-attention.js';
 import {
   branchExitOf,
+  imageMaskOf,
   imageProjectionOf,
+  imageStatesOf,
   imageTokensOf,
   imageWeightOf,
+  scaledProjectionOf,
+  swappedStatesOf,
   TEXT_TOKENS,
 } from '../passes/names.js';
 
@@ -60,10 +64,19 @@ export function withInserted(
     [imageProjectionOf(scope, 'v', 0), '[B, T, h]'],
     [imageWeightOf(scope, 'k', 0), '[C, h]'],
     [imageWeightOf(scope, 'v', 0), '[C, h]'],
+    [scaledProjectionOf(scope, 'k', 0), '[B, T, h]'],
+    [scaledProjectionOf(scope, 'v', 0), '[B, T, h]'],
+    [swappedStatesOf(0), '[B, T, C]'],
+    [imageStatesOf(0), '[B, T, C]'],
+    [imageMaskOf(attention, 0), '[1 or B, S, 1]'],
+    ['ip_mask', '[images, 1 or B, H, W]'],
+    ['ip_kv', '[B or 1, T, W]'],
     ['ip_scale', '[adapters]'],
     ['ip_hidden_states', '[B or 1, T, C]'],
     ['image_embeds', '[B or 1, E]'],
   ]);
+  // Without tokens of their own, what stands for them only gives batch and count.
+  if (after.inputs.has('ip_kv')) known.set(imageTokensOf(0), '[B, T, 1]');
   for (const edit of edits) {
     if (edit.kind === 'set-input-dimension' && edit.input === textInput)
       known.set(textInput, '[B, L + T, C]');

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { apply } from '../compiler/edit/apply.js';
 import type { Edit } from '../compiler/edit/edit.js';
@@ -12,7 +13,8 @@ import { runPasses } from '../compiler/run-passes.js';
 import { graftOf } from '../passes/graft.js';
 import { dropPasses, graftPasses, locate } from '../passes/index.js';
 import type { CrossAttention } from '../passes/locate-cross-attention.js';
-import { planGraft, type TokenSource } from '../passes/plan.js';
+import { loraSites, mergeLora } from '../passes/merge-lora.js';
+import { type GraftOptions, planGraft } from '../passes/plan.js';
 import { openAdapter } from '../runtime/open.js';
 import { VERSION } from '../runtime/version.js';
 import { baseShapes, type Shapes, withInserted } from './value-shapes.js';
@@ -39,24 +41,46 @@ export interface WorkedExample {
 const MODEL = 'fixtures/models/sd15-sdpa-dynamo23.onnx.gz';
 const ADAPTER = 'fixtures/adapters/sd15-base.safetensors';
 
-/** Compiles the middle block's cross-attention, step by step: an adapter, its tokens brought in one of three ways, or the dropping of image tokens. */
-export async function workedExample(task: TokenSource | 'drop'): Promise<WorkedExample> {
-  const model = await readModel(bufferSource(gunzipSync(readFileSync(MODEL)), 'unet.onnx'));
-  const adapter = await openAdapter(ADAPTER);
-  const tokens = task === 'drop' ? 'split' : task;
-  const options = { tokens, scale: 'input', patterns: ['mid_block.**.attn2'] };
+/** What to compile for a picture. */
+export interface Task {
+  /** Gzipped; default: an export of SD1.5's UNet. */
+  readonly model?: string;
+  /** Gzipped where its name says so; default: a base adapter. */
+  readonly adapter?: string;
+  readonly options: GraftOptions;
+  /** Only let image tokens be dropped. */
+  readonly drop?: true;
+}
+
+/** Compiles the middle block's cross-attention, step by step. */
+export async function workedExample({
+  model: file = MODEL,
+  adapter: checkpoint = ADAPTER,
+  ...task
+}: Task): Promise<WorkedExample> {
+  const model = await readModel(bufferSource(content(file), 'unet.onnx'));
+  const adapter = await openAdapter(bufferSource(content(checkpoint), basename(checkpoint, '.gz')));
+  const options = { ...task.options, patterns: ['mid_block.**.attn2'] };
   const located = locate(model.graph, options);
   const grafts = [graftOf(adapter, located)];
+  const { tokens = 'split' } = options;
   const stamp = {
     'ipgraft.version': VERSION,
     'ipgraft.base': fingerprint(model.file),
     'ipgraft.adapters': JSON.stringify([{ name: adapter.name, tokens: adapter.tokens }]),
     'ipgraft.options': JSON.stringify({ tokens, scale: 'input' }),
   };
-  const passes =
-    task === 'drop'
-      ? dropPasses(located, adapter.tokens, stamp)
-      : graftPasses(planGraft(model.graph, located, grafts, options), stamp);
+  const sites = loraSites(model.graph, located.attentions, grafts, 1);
+  const weights = new Map(
+    sites.map(({ layer }) => [layer.weight, model.graph.initializers.get(layer.weight)!.raw!.segments[0]!]),
+  );
+  const passes = task.drop
+    ? dropPasses(located, adapter.tokens, stamp)
+    : graftPasses(
+        planGraft(model.graph, located, grafts, options),
+        stamp,
+        sites.length === 0 ? null : mergeLora(sites, weights),
+      );
   const { passes: results } = runPasses(model, passes);
   await adapter.close();
   const { textInput } = located;
@@ -73,6 +97,11 @@ export async function workedExample(task: TokenSource | 'drop'): Promise<WorkedE
     return step;
   });
   return { attention, textInput, base: model.graph, baseShapes: shapesOfBase, steps };
+}
+
+function content(file: string): Uint8Array {
+  const bytes = readFileSync(file);
+  return file.endsWith('.gz') ? gunzipSync(bytes) : bytes;
 }
 
 /** The nodes of one cross-attention in the base: to_q, to_k, to_v, what lies between them and to_out, and to_out. */

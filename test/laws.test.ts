@@ -18,10 +18,12 @@ import { fields } from '../compiler/wire/fields.js';
 import { Rope, type Segment } from '../compiler/wire/rope.js';
 import { graftOf } from '../passes/graft.js';
 import { dropPasses, graftPasses, locate } from '../passes/index.js';
+import { loraSites, mergeLora } from '../passes/merge-lora.js';
 import { type GraftOptions, planGraft } from '../passes/plan.js';
 import { openAdapter, openModel } from '../runtime/open.js';
 import { stripPatched } from '../runtime/strip-patched.js';
 import { adapterPath, EXPORTS, familyOf, freshFolder, modelPath, VARIANTS } from './fixtures.js';
+import { kindPath } from './kinds.js';
 import { patchFile } from './patched.js';
 
 const MODELS = [...EXPORTS, ...VARIANTS];
@@ -32,6 +34,94 @@ const OPTIONS: readonly GraftOptions[] = [
   { tokens: 'embeds', scale: 'optional=0.6' },
   { tokens: 'split', scale: '{"mid": 1.0, "up": {"block_1": 0.7}}' },
 ];
+
+/** Compilations with what OPTIONS has not: each brings a pass of its own. */
+interface Kind {
+  readonly title: string;
+  readonly model: () => string;
+  readonly adapters: () => readonly string[];
+  readonly options: GraftOptions;
+}
+
+const SD15 = () => modelPath('sd15-sdpa-dynamo18');
+const BOTH = () => [adapterPath('sd15', 'base'), adapterPath('sd15', 'plus')];
+const KINDS: readonly Kind[] = [
+  { title: 'two adapters, rows', model: SD15, adapters: BOTH, options: { scale: 'rows' } },
+  {
+    title: 'two images of one adapter, masks',
+    model: SD15,
+    adapters: BOTH,
+    options: { images: [2, 1], masks: true, tokens: 'embeds' },
+  },
+  { title: 'hoisted', model: SD15, adapters: BOTH, options: { hoist: true } },
+  {
+    title: 'a precise weight type',
+    model: SD15,
+    adapters: BOTH,
+    options: { weightType: { name: 'composition-precise' } },
+  },
+  {
+    title: 'scaled keys and mean of values',
+    model: SD15,
+    adapters: BOTH,
+    options: { embedsScaling: 'k+mean-v-penalty', tokens: 'input' },
+  },
+  {
+    title: 'FaceID with its LoRA',
+    model: SD15,
+    adapters: () => [kindPath('faceid.adapter.bin')],
+    options: { tokens: 'embeds' },
+  },
+  {
+    title: 'FaceID-Plus',
+    model: () => modelPath('sd15-sdpa-ts17-external'),
+    adapters: () => [kindPath('faceid-plus.adapter.safetensors')],
+    options: { tokens: 'embeds' },
+  },
+  {
+    title: 'Kolors’ FaceID',
+    model: () => kindPath('kolors-dynamo18.onnx'),
+    adapters: () => [kindPath('kolors-faceid.adapter.bin')],
+    options: {},
+  },
+];
+
+/** Twice the same; undone, the base; and between the two what the edits say, and nothing else. */
+function holds(
+  title: string,
+  model: () => string,
+  adapters: () => readonly string[],
+  options: GraftOptions,
+): void {
+  it(`${title}: undone byte for byte, twice compiled the same, untouched records untouched, the difference is the edits`, async () => {
+    const [first, second] = [
+      await patchFile(model(), adapters(), options),
+      await patchFile(model(), adapters(), options),
+    ];
+    assert.ok(readFileSync(first.path).equals(readFileSync(second.path)), 'two compilations differ');
+
+    const opened = await openModel(first.path);
+    const restored = join(freshFolder(), 'base.onnx');
+    await stripPatched(opened, restored);
+    await opened.close();
+    const base = readFileSync(model());
+    assert.ok(readFileSync(restored).equals(base), 'strip does not give the base back');
+
+    // Read whole: these are small files, and no range of one is a range of the other.
+    const before = await readModel(bufferSource(base));
+    const after = await readModel(bufferSource(readFileSync(first.path)));
+    const declared = first.patched.passes.flatMap(({ edits }) => journalOf(edits));
+    const { entries, unexplained } = diff(await loaded(before), await loaded(after));
+    assert.deepEqual(unexplained, []);
+    assert.deepEqual(sorted(entries), sorted(declared));
+    assert.equal(after.graph.irVersion, before.graph.irVersion);
+    assert.deepEqual(after.graph.opsetImports, before.graph.opsetImports);
+  });
+}
+
+describe('laws, on every kind of graft', () => {
+  for (const { title, model, adapters, options } of KINDS) holds(title, model, adapters, options);
+});
 
 describe('laws, on every fixture', () => {
   for (const name of MODELS) {
@@ -48,30 +138,12 @@ describe('laws, on every fixture', () => {
     for (const options of optionsFor(name)) {
       const title = `${name}, --tokens ${options.tokens} --scale ${options.scale}`;
 
-      it(`${title}: undone byte for byte, twice compiled the same, untouched records untouched, the difference is the edits`, async () => {
-        const [first, second] = [
-          await patchFile(modelPath(name), [adapter], options),
-          await patchFile(modelPath(name), [adapter], options),
-        ];
-        assert.ok(readFileSync(first.path).equals(readFileSync(second.path)), 'two compilations differ');
-
-        const opened = await openModel(first.path);
-        const restored = join(freshFolder(), 'base.onnx');
-        await stripPatched(opened, restored);
-        await opened.close();
-        const base = readFileSync(modelPath(name));
-        assert.ok(readFileSync(restored).equals(base), 'strip does not give the base back');
-
-        // Read whole: these are small files, and no range of one is a range of the other.
-        const before = await readModel(bufferSource(base));
-        const after = await readModel(bufferSource(readFileSync(first.path)));
-        const declared = first.patched.passes.flatMap(({ edits }) => journalOf(edits));
-        const { entries, unexplained } = diff(await loaded(before), await loaded(after));
-        assert.deepEqual(unexplained, []);
-        assert.deepEqual(sorted(entries), sorted(declared));
-        assert.equal(after.graph.irVersion, before.graph.irVersion);
-        assert.deepEqual(after.graph.opsetImports, before.graph.opsetImports);
-      });
+      holds(
+        title,
+        () => modelPath(name),
+        () => [adapter],
+        options,
+      );
     }
 
     it(`${name}: a second compilation onto the result is refused`, async () => {
@@ -97,27 +169,20 @@ describe('sabotage', () => {
     ['sd15-sdpa-ts17', OPTIONS[2]!],
     ['sd15-sdpa-dynamo18', OPTIONS[3]!],
   ] as const) {
-    it(`${name}, --tokens ${options.tokens} --scale ${options.scale}: dropping any single edit is noticed`, async () => {
-      const opened = await openModel(modelPath(name));
-      const adapter = await openAdapter(adapterPath('sd15', 'base'));
-      const located = locate(opened.graph, {});
-      const stamp = { 'ipgraft.base': fingerprint(opened.file) };
-      const grafts = [graftOf(adapter, located)];
-      const passes = graftPasses(planGraft(opened.graph, located, grafts, options), stamp);
-      const { passes: results } = runPasses(opened, passes);
-      for (const [index, { pass, edits }] of results.entries()) {
-        for (let dropped = 0; dropped < edits.length; dropped++) {
-          const sabotaged = passes.map((each, i) => (i === index ? without(each, dropped) : each));
-          assert.throws(
-            () => runPasses(opened, sabotaged),
-            (error) => error instanceof IpgraftError && /^(EDIT|PASS|VERIFY)_/.test(error.code),
-            `${pass}: edit ${dropped} of ${edits.length}, ${JSON.stringify(edits[dropped]).slice(0, 200)}`,
-          );
-        }
-      }
-      await Promise.all([opened.close(), adapter.close()]);
-    });
+    const title = `${name}, --tokens ${options.tokens} --scale ${options.scale}`;
+    noticed(
+      title,
+      () => modelPath(name),
+      () => [adapterPath('sd15', 'base')],
+      options,
+    );
   }
+
+  for (const { title, model, adapters, options } of KINDS)
+    noticed(title, model, adapters, {
+      ...options,
+      patterns: ['mid_block.**.attn2', 'down_blocks.2.**.attn2'],
+    });
 
   it('dropping any single edit of drop-image-tokens is noticed', async () => {
     const opened = await openModel(modelPath('sd15-sdpa-ts17-static'));
@@ -147,6 +212,39 @@ describe('sabotage', () => {
     await opened.close();
   });
 });
+
+/** Each edit of each pass is left out in turn. */
+function noticed(
+  title: string,
+  model: () => string,
+  adapters: () => readonly string[],
+  options: GraftOptions,
+): void {
+  it(`${title}: dropping any single edit is noticed`, async () => {
+    const opened = await openModel(model());
+    const opens = await Promise.all(adapters().map((file) => openAdapter(file)));
+    const located = locate(opened.graph, options);
+    const stamp = { 'ipgraft.base': fingerprint(opened.file) };
+    const grafts = opens.map((adapter, i) => graftOf(adapter, located, options.images?.[i]));
+    const sites = loraSites(opened.graph, located.attentions, grafts, 1).slice(0, 6);
+    const data: Segment = { kind: 'loaded', length: 0, bytes: new Uint8Array() };
+    const lora = mergeLora(sites, new Map(sites.map(({ layer }) => [layer.weight, data])));
+    const plan = planGraft(opened.graph, located, grafts, options);
+    const passes = graftPasses(plan, stamp, sites.length === 0 ? null : lora);
+    const { passes: results } = runPasses(opened, passes);
+    for (const [index, { pass, edits }] of results.entries()) {
+      for (let dropped = 0; dropped < edits.length; dropped++) {
+        const sabotaged = passes.map((each, i) => (i === index ? without(each, dropped) : each));
+        assert.throws(
+          () => runPasses(opened, sabotaged),
+          (error) => error instanceof IpgraftError && /^(EDIT|PASS|VERIFY)_/.test(error.code),
+          `${pass}: edit ${dropped} of ${edits.length}, ${JSON.stringify(edits[dropped]).slice(0, 200)}`,
+        );
+      }
+    }
+    await Promise.all([opened, ...opens].map((file) => file.close()));
+  });
+}
 
 function optionsFor(name: string): readonly GraftOptions[] {
   // The dictionary names blocks of SD1.5 and SD2.1.

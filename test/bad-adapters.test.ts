@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { IpgraftError } from '../compiler/errors.js';
 import { contentOf, ipgraft, placeModel } from './command.js';
-import { adapterPath, fixturePath, freshFolder } from './fixtures.js';
+import { adapterPath, fixturePath, formPath } from './fixtures.js';
 import { kindPath } from './kinds.js';
 import { reference, type Values } from './numbers.js';
 import { patchFile } from './patched.js';
@@ -14,11 +12,7 @@ const [BASE, PLUS] = [adapterPath('sd15', 'base'), adapterPath('sd15', 'plus')];
 
 /** The UNet that the adapters in fixtures/kinds/refusals would fit but for one fault. */
 function compact(): string {
-  const folder = freshFolder();
-  mkdirSync(folder, { recursive: true });
-  const path = join(folder, 'compact.onnx');
-  writeFileSync(path, gunzipSync(readFileSync(fixturePath('forms', 'compact-ts17.onnx.gz'))));
-  return path;
+  return formPath('compact-ts17');
 }
 
 interface Refusal {
@@ -87,9 +81,7 @@ describe('adapters with a fault', () => {
 
   it('a LoRA for a UNet whose weights are quantized, or have no names', async () => {
     for (const form of ['int8', 'anonymous-ts17', 'fused_qkv']) {
-      const folder = freshFolder();
-      const path = join(folder, 'unet.onnx');
-      writeFileSync(path, gunzipSync(readFileSync(fixturePath('forms', `compact-${form}.onnx.gz`))));
+      const path = formPath(`compact-${form}`);
       await refused(path, ['-a', kindPath('refusals/lora-width.safetensors')], {
         code: 'MATCH_LORA',
         message: /sought the linear layer .*attn1\.to_q with a float weight, found/,
@@ -122,9 +114,7 @@ describe('options that do not fit', () => {
     );
 
   it('a weight type for another architecture', async () => {
-    const folder = freshFolder();
-    const path = join(folder, 'unet.onnx');
-    writeFileSync(path, gunzipSync(readFileSync(fixturePath('forms', 'nomid-ts17.onnx.gz'))));
+    const path = formPath('nomid-ts17');
     const adapter = fixturePath('forms', 'nomid.adapter.safetensors');
     await refused(path, ['-a', adapter, '--weight-type', 'composition'], {
       code: 'OPTION_WEIGHT_TYPE',
@@ -133,9 +123,7 @@ describe('options that do not fit', () => {
   });
 
   it('keys and values in one value have one scale', async () => {
-    const folder = freshFolder();
-    const path = join(folder, 'unet.onnx');
-    writeFileSync(path, gunzipSync(readFileSync(fixturePath('forms', 'compact-mhapacked.onnx.gz'))));
+    const path = formPath('compact-mhapacked');
     await refused(
       path,
       ['-a', fixturePath('forms', 'compact.adapter.safetensors'), '--embeds-scaling', 'k+v'],

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { decodeFloats } from '../compiler/checkpoint/number-format.js';
 import { DATA_TYPE } from '../compiler/onnx/data-type.js';
 import { onnx } from '../compiler/onnx/proto.js';
-import { fixturePath, freshFolder } from './fixtures.js';
+import { fixturePath, formPath, freshFolder } from './fixtures.js';
 import { appendTokens, largestDifference, type Reference, readReference, type Values } from './numbers.js';
 import { patchFile } from './patched.js';
 import { load, unetInputs } from './session.js';
@@ -24,12 +23,6 @@ async function onCpu(path: string, rewrite: (model: Model) => void): Promise<str
   const rewritten = join(freshFolder(), 'cpu.onnx');
   writeFileSync(rewritten, onnx.ModelProto.encode(model).finish());
   return rewritten;
-}
-
-function unpackForm(form: string): string {
-  const path = join(freshFolder(), `${form}.onnx`);
-  writeFileSync(path, gunzipSync(readFileSync(fixturePath('forms', `compact-${form}.onnx.gz`))));
-  return path;
 }
 
 /** Keys and values [B, L, H, 2, d], or queries with them [B, S, H, 3, d], as values of their own [B, L, H · d]. */
@@ -108,7 +101,7 @@ async function computed(
   rewrite: (model: Model) => void,
   expected: Reference,
 ): Promise<Results> {
-  const file = unpackForm(form);
+  const file = formPath(`compact-${form}`);
   const inputs = unetInputs(expected);
   const base = await load(await onCpu(file, rewrite));
   const untouched = [...(await base.run(inputs)).values()][0]!.data;
@@ -162,7 +155,7 @@ describe('forms that only a GPU runs, computed on the CPU', () => {
 
   it('packed keys and values in a split model', async () => {
     const { path } = await patchFile(
-      unpackForm('mhapacked'),
+      formPath('compact-mhapacked'),
       [ADAPTER],
       { scale: '0.6' },
       { weights: 'copy' },

@@ -69,3 +69,10 @@ export function fixturePath(...parts: string[]): string {
 export function freshFolder(): string {
   return mkdtempSync(join(WORK, 'case-'));
 }
+
+/** A form of fixtures/forms whose file has no data files, unpacked into a folder of its own. */
+export function formPath(name: string): string {
+  const path = join(freshFolder(), `${name}.onnx`);
+  writeFileSync(path, gunzipSync(readFileSync(fixturePath('forms', `${name}.onnx.gz`))));
+  return path;
+}

@@ -6,12 +6,14 @@ import { describe as describeEdit } from '../compiler/edit/edit.js';
 import { IpgraftError } from '../compiler/errors.js';
 import { compile } from '../runtime/compile.js';
 import { openAdapter, openModel } from '../runtime/open.js';
-import { fixturePath, modelPath } from './fixtures.js';
+import { fixturePath, formPath, modelPath } from './fixtures.js';
 
 /** What a sample folder's `case.json` says. The edits that come of it are in `edits.txt`, or its error code is here. */
 const caseSchema = z.strictObject({
   description: z.string(),
+  /** Of fixtures/models, with adapters of fixtures/adapters; or, of a form of fixtures/forms, with adapters from there. */
   model: z.string(),
+  from: z.enum(['models', 'forms']).default('models'),
   adapters: z.array(z.string()),
   options: z.strictObject({
     tokens: z.enum(['split', 'input', 'embeds']).default('split'),
@@ -52,10 +54,10 @@ describe('samples', () => {
 });
 
 /** Every edit in a line, under the pass that made it; the stamp's without its text. */
-async function edits({ model, adapters, options }: z.infer<typeof caseSchema>): Promise<string> {
-  const opened = await openModel(modelPath(model));
+async function edits({ model, from, adapters, options }: z.infer<typeof caseSchema>): Promise<string> {
+  const opened = await openModel(from === 'models' ? modelPath(model) : formPath(model));
   const openedAdapters = await Promise.all(
-    adapters.map((file) => openAdapter(fixturePath('adapters', file))),
+    adapters.map((file) => openAdapter(fixturePath(from === 'models' ? 'adapters' : 'forms', file))),
   );
   try {
     const { initFromText, ...rest } = options;

@@ -287,6 +287,112 @@ describe('containers', () => {
   }
 });
 
+describe('the state of diffusers’ UNet', () => {
+  for (const [loaded, published, reference, inputs] of [
+    ['plus', ['containers/plus.safetensors'], 'multi', { image_embeds: 'image_embeds_2' }],
+    ['full-face', ['containers/full-face.safetensors'], 'multi', {}],
+    [
+      'base+plus',
+      ['containers/base.safetensors', 'containers/plus.safetensors'],
+      'multi',
+      { image_embeds: 'image_embeds', image_embeds_2: 'image_embeds_2' },
+    ],
+    ['faceid', ['faceid.adapter.bin'], 'faceid', { image_embeds: 'id_embeds' }],
+    [
+      'faceid-plus',
+      ['faceid-plus.adapter.safetensors'],
+      'faceid-plus',
+      { image_embeds: 'image_embeds', id_embeds: 'id_embeds' },
+    ],
+  ] as const)
+    it(`${loaded}: the same model as from the published file`, async () => {
+      const expected = await kindReference(reference);
+      const feeds: Feeds = {
+        ...unetInputs(expected),
+        ip_scale: numbers(
+          [published.length],
+          published.map(() => 0.8),
+        ),
+        ...Object.fromEntries(
+          Object.entries(inputs).map(([input, name]) => [input, single(expected.get(name))]),
+        ),
+        ...(loaded === 'full-face' && { image_embeds: wideFeatures() }),
+      };
+      // This state was saved without the LoRA.
+      const options = { tokens: 'embeds', ...(loaded === 'faceid-plus' && { loraScale: 0 }) } as const;
+      const results: Float32Array[] = [];
+      for (const files of [[kindPath(`containers/${loaded}.diffusers.safetensors`)], published.map(kindPath)])
+        await computing(MODEL, files, options, async (run) => void results.push(await run(feeds)));
+      assert.equal(largestDifference(results[0]!, results[1]!), 0);
+      assert.ok(largestDifference(results[0]!, expected.get('base').data) > 1e-3);
+    });
+});
+
+/** Any features for full-face, which reads 257 of them. */
+function wideFeatures(): Values {
+  return numbers(
+    [2, 257, 20],
+    Array.from({ length: 2 * 257 * 20 }, (_, i) => Math.sin(i * 0.7)),
+  );
+}
+
+describe('float16', () => {
+  const HALF = 'sd15-sdpa-ts17-fp16';
+  const near = (found: Float32Array, expected: Values, what: string) =>
+    assert.ok(largestDifference(found, expected.data) <= 5e-3, what);
+
+  it('FaceID’s LoRA merged in float32 and rounded once; FaceID-Plus projected in float32', async () => {
+    const face = await kindReference('faceid');
+    await computing(HALF, [kindPath('faceid.adapter.bin')], { tokens: 'embeds' }, async (run) => {
+      const feeds = { ...unetInputs(face), image_embeds: single(face.get('id_embeds')) };
+      near(
+        await run({ ...feeds, ip_scale: numbers([1], [1]) }),
+        face.get('out_scale_1.0_lora_1.0'),
+        'FaceID',
+      );
+    });
+    const plus = await kindReference('faceid-plus');
+    const options = { tokens: 'embeds', shortcut: 1 } as const;
+    await computing(HALF, [kindPath('faceid-plus.adapter.safetensors')], options, async (run) => {
+      const feeds = {
+        ...unetInputs(plus),
+        id_embeds: single(plus.get('id_embeds')),
+        image_embeds: single(plus.get('image_embeds')),
+      };
+      near(await run({ ...feeds, ip_scale: numbers([1], [1]) }), plus.get('out_v2'), 'FaceID-Plus');
+    });
+  });
+
+  it('masks, rows, weight types and scaled keys', async () => {
+    const masks = await kindReference('masks-16x16');
+    await computing(HALF, [BASE], { tokens: 'input', masks: true, images: [2] }, async (run) => {
+      const feeds = {
+        ...unetInputs(masks),
+        ip_hidden_states: joined(masks.get('base_2.ip_hidden_states')),
+        ip_mask: { dims: [2, 1, 32, 32], data: masks.get('images.mask').data },
+      };
+      near(await run({ ...feeds, ip_scale: numbers([1], [1]) }), masks.get('images.out'), 'masks');
+    });
+    const rows = await kindReference('rows');
+    await computing(HALF, [BASE], { scale: 'rows' }, async (run) => {
+      const feeds = { ...imageFeeds(rows, 'split'), ip_scale: numbers([1, 2], [0.2, 0.9]) };
+      near(await run(feeds), rows.get('out_0.2_0.9'), 'rows');
+    });
+    const types = await kindReference('comfy-types-sd15');
+    const precise = TYPE_CASES.find(({ name }) => name === 'composition precise')!;
+    await computing(HALF, [BASE], { weightType: weightTypeOf(precise) }, async (run) => {
+      const feeds = { ...imageFeeds(types, 'split'), ip_scale: numbers([1], [precise.weight]) };
+      near(await run(feeds), types.get(precise.name), precise.name);
+    });
+    const penalty = await kindReference('comfy-penalty');
+    const file = kindPath('comfy-penalty.adapter.safetensors');
+    await computing(HALF, [file], { embedsScaling: 'k+mean-v-penalty' }, async (run) => {
+      const feeds = { ...imageFeeds(penalty, 'split'), ip_scale: numbers([1], [0.6]) };
+      near(await run(feeds), penalty.get('k_mean_v_penalty_0.6'), 'scaled keys');
+    });
+  });
+});
+
 describe('FaceID', () => {
   for (const model of MODELS) {
     it(`${model}: tokens of the face, and its LoRA in the weights`, async () => {

@@ -1,11 +1,11 @@
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Segment } from '../compiler/wire/rope.js';
+import type { EmbedsScaling } from './embeds-scaling.js';
 import type { Graft } from './graft.js';
 import type { ImageStream } from './image-stream.js';
 import type { CrossAttention } from './locate-cross-attention.js';
 import { imageProjectionOf, type Projected, scaledProjectionOf, swappedStatesOf } from './names.js';
 import type { Scale } from './scale.js';
-import type { EmbedsScaling } from './scale-image-kv.js';
 import type { LayerWeight } from './weight-types.js';
 
 /** The branch of one stream of image tokens at one cross-attention. */

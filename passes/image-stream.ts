@@ -17,8 +17,9 @@ export interface ImageStream {
 }
 
 /**
- * The streams of the grafts, in their order. `stateWidth` is C: wider tokens are those that pass the text's own linear layer. diffusers joins the images of an adapter into one softmax, where they compete, and attends
- * to each image on its own when there are masks.
+ * The streams of the grafts, in their order. `stateWidth` is C: wider tokens are those that pass the text's own linear layer.
+ * diffusers joins the images of an adapter into one softmax, where they compete, and attends to each image on its own when
+ * there are masks.
  */
 export function streamsOf(grafts: readonly Graft[], masks: boolean, stateWidth: number): ImageStream[] {
   return grafts

@@ -22,9 +22,9 @@ export interface MaskOptions {
 /**
  * Adds the input `ip_mask` [images, 1 or B, H, W], float32, and brings it down to the queries of each block: [1 or B, S, 1] per image.
  *
- * The grid is diffusers': with r = W / H, rows = ⌊√(S / r)⌋, one more where S is no multiple of it, columns = ⌊S / rows⌋; bicubic, then
- * zeros behind the last row where rows · columns < S. It is computed in the graph from each block's own S, in float64 as Python does:
- * with another rounding some latents (56 × 144 at 126 queries) get another grid.
+ * The grid is diffusers': with r = W / H, rows = ⌊√(S / r)⌋, one more where S is no multiple of it, columns = ⌊S / rows⌋;
+ * bicubic, then zeros behind the last row where rows · columns < S. It is computed in the graph from each block's own S, in
+ * float64 as Python does: with another rounding some latents (56 × 144 at 126 queries) get another grid.
  *
  * Source: `IPAdapterMaskProcessor.downsample` in diffusers' image_processor.py.
  */

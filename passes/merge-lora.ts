@@ -109,8 +109,8 @@ function notFound(scope: string, found: string): IpgraftError {
 }
 
 /**
- * Gives each site a weight of its own, `W + Σ λ · up · down`, and leaves the base's where it is: undoing needs nothing but the base's name.
- * `weights` has the base's data by initializer, as it is stored: [in, out].
+ * Gives each site a weight of its own, `W + Σ λ · up · down`, and leaves the base's where it is: undoing needs nothing but
+ * the base's name. `weights` has the base's data by initializer, as it is stored: [in, out].
  *
  * Source: FaceID's `LoRAIPAttnProcessor` computes `x · Wᵀ + λ · x · downᵀ · upᵀ`, which is the same.
  */

@@ -2,12 +2,12 @@ import { IpgraftError } from '../compiler/errors.js';
 import { dataTypeName, type FloatType } from '../compiler/onnx/data-type.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import { type Branch, branchesOf } from './branch.js';
+import type { EmbedsScaling } from './embeds-scaling.js';
 import type { Graft } from './graft.js';
 import { type ImageStream, streamsOf } from './image-stream.js';
 import type { CrossAttention, Located, LocateOptions } from './locate-cross-attention.js';
 import { parseScale } from './parse-scale.js';
 import { badScale } from './scale.js';
-import type { EmbedsScaling } from './scale-image-kv.js';
 import type { ScaleOptions } from './scale-values.js';
 import { type LayerWeight, layerWeights, type WeightTypeOptions } from './weight-types.js';
 

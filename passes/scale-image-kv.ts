@@ -3,13 +3,10 @@ import type { Graph } from '../compiler/onnx/graph.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
 import type { Branch } from './branch.js';
+import type { EmbedsScaling } from './embeds-scaling.js';
 import { floatTensor } from './float-tensor.js';
 import { adapterSuffix, imageProjectionOf, nodeScope } from './names.js';
 import { type ScaleOptions, ScaleValues } from './scale-values.js';
-
-/** What the scale is applied to: ComfyUI's “V only”, “K+V”, “K+V w/ C penalty” and “K+mean(V) w/ C penalty”. */
-export const EMBEDS_SCALINGS = ['v', 'k+v', 'k+v-penalty', 'k+mean-v-penalty'] as const;
-export type EmbedsScaling = (typeof EMBEDS_SCALINGS)[number];
 
 export interface ScaleKvOptions {
   readonly branches: readonly Branch[];

@@ -6,9 +6,9 @@ import type { PatchedModel } from './compile.js';
 import { fillSkeleton } from './skeleton.js';
 
 /**
- * The models, one per adapter, that compute the keys and values which a UNet compiled with `hoist` takes: `ip_hidden_states` [B, n · T, C] or
- * the embeddings of n images → `ip_kv` [B, n · T, W]. In the UNet's own opset, so that they compute what it would, bit for bit. Empty for a
- * UNet that computes its own.
+ * The models, one per adapter, that compute the keys and values which a UNet compiled with `hoist` takes: `ip_hidden_states`
+ * [B, n · T, C] or the embeddings of n images → `ip_kv` [B, n · T, W]. In the UNet's own opset, so that they compute what it
+ * would, bit for bit. Empty for a UNet that computes its own.
  */
 export function hoistedModels({ plan, opened }: PatchedModel): Promise<Rope[]> {
   if (plan === null || !plan.hoist) return Promise.resolve([]);

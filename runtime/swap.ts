@@ -26,8 +26,9 @@ export interface SwappedModel {
 }
 
 /**
- * Puts the weights of other adapters in the place of those in a patched model, without touching its graph: what a compilation of the base with
- * these adapters would give, without the base. Each new adapter must be of the family and the shapes of the one that it replaces.
+ * Puts the weights of other adapters in the place of those in a patched model, without touching its graph: what a compilation
+ * of the base with these adapters would give, without the base. Each new adapter must be of the family and the shapes of the
+ * one that it replaces.
  * @throws IpgraftError `MODEL_NOT_PATCHED`, `ADAPTER_*`, `OPTION_SWAP`
  */
 export function swap(opened: OpenedModel, adapters: readonly Adapter[]): SwappedModel {

@@ -5,8 +5,8 @@ import type { SwappedModel } from './swap.js';
 import { planOutput, type WrittenModel } from './write-patched.js';
 
 /**
- * Writes a model with swapped adapters. Beside the patched model the base's weights stay where they are named; elsewhere the data files that are
- * still needed are copied.
+ * Writes a model with swapped adapters. Beside the patched model the base's weights stay where they are named; elsewhere the
+ * data files that are still needed are copied.
  * @throws IpgraftError `OUTPUT_*`
  */
 export async function writeSwapped(

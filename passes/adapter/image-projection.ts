@@ -1,7 +1,10 @@
 import type { CheckpointTensor } from '../../compiler/checkpoint/checkpoint.js';
 import { IpgraftError } from '../../compiler/errors.js';
 
-/** An image projection by its shapes. B: rows, E: width of the image encoder's features, N: how many there are, C: width of the image tokens. */
+/**
+ * An image projection by its shapes. B: rows, E: width of the image encoder's features, N: how many there are, C: width of the
+ * image tokens.
+ */
 export interface ImageProjection {
   readonly family: Family;
   /** T, tokens that it makes of one image. */

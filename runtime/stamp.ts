@@ -24,6 +24,7 @@ const stampSchema = z.object({
         scale: z.string(),
         hoist: z.boolean().default(false),
         loraScale: z.number().optional(),
+        embedsScaling: z.string().optional(),
       }),
       z.object({ dropImageTokens: z.int().positive() }),
     ]),

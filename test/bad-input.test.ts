@@ -316,9 +316,9 @@ describe('a checkpoint that is none, or not for this UNet, is refused', () => {
     ['without one to_k_ip', without(base, key), 'ADAPTER_LAYERS'],
     ['without one to_v_ip', without(base, value), 'ADAPTER_LAYERS'],
     [
-      'with LoRA weights among the layers',
+      'with half of a LoRA among the layers',
       { ...base, 'ip_adapter.1.to_k_lora.down.weight': f32(8, c) },
-      'ADAPTER_LAYERS',
+      'ADAPTER_LORA',
     ],
     ['with to_k_ip and to_v_ip of different shapes', reshaped(base, value, h + 1, c), 'ADAPTER_LAYERS'],
     [
@@ -354,25 +354,25 @@ describe('a checkpoint that is none, or not for this UNet, is refused', () => {
     ['that is a LoRA', { 'lora_unet_down_blocks_0.lora_down.weight': f32(4, c) }, 'ADAPTER_FAMILY_UNKNOWN'],
     ['without any tensor', {}, 'ADAPTER_FAMILY_UNKNOWN'],
     [
-      'with the projection of a FaceID adapter',
+      'faceid: with rows that make no whole tokens',
       {
         ...changed(base, (name) => (name.startsWith('image_proj') ? null : name)),
         'image_proj.proj.0.weight': f32(64, 512),
         'image_proj.proj.0.bias': f32(64),
-        'image_proj.proj.2.weight': f32(4 * c, 64),
-        'image_proj.proj.2.bias': f32(4 * c),
+        'image_proj.proj.2.weight': f32(4 * c + 1, 64),
+        'image_proj.proj.2.bias': f32(4 * c + 1),
         'image_proj.norm.weight': f32(c),
         'image_proj.norm.bias': f32(c),
       },
-      'ADAPTER_FAMILY_UNKNOWN',
+      'ADAPTER_PROJECTION',
     ],
     [
-      'with the projection of a FaceID-Plus adapter',
+      'faceid-plus: with nothing but a Perceiver',
       {
         ...changed(base, (name) => (name.startsWith('image_proj') ? null : name)),
         'image_proj.perceiver_resampler.proj_in.weight': f32(c, 64),
       },
-      'ADAPTER_FAMILY_UNKNOWN',
+      'ADAPTER_PROJECTION',
     ],
     ['base: without the bias of the projection', without(base, 'image_proj.proj.bias'), 'ADAPTER_PROJECTION'],
     [

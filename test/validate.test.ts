@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Validation } from '../runtime/validate/validate.js';
 import { ipgraft, placeModel } from './command.js';
 import { adapterPath } from './fixtures.js';
+import { kindPath } from './kinds.js';
 
 const MODEL = 'sd15-sdpa-ts17';
 const SHAPES = ['--shape', 'sample=2x4x16x16', '--shape', 'encoder_hidden_states=2x7x24'];
@@ -14,7 +15,7 @@ async function validated(
 ): Promise<{ base: string; patched: string; code: number | null; found: Validation }> {
   const { folder, base } = placeModel(MODEL);
   const patched = join(folder, 'patched.onnx');
-  const adapter = options.some((option) => /init|drop/.test(option))
+  const adapter = options.some((option) => /init|drop|^-a$/.test(option))
     ? []
     : ['-a', adapterPath('sd15', 'base')];
   const compiled = await ipgraft('compile', base, ...adapter, '-o', patched, ...options);
@@ -33,6 +34,11 @@ describe('ipgraft validate', () => {
     ['--scale', '0.6'],
     ['--scale', 'optional=0.6', '--tokens', 'input'],
     ['--init-from-text', '--num-tokens', '4'],
+    ['--scale', 'rows', '--images', '2'],
+    ['--masks', '--images', '2', '--tokens', 'embeds'],
+    ['--hoist', '--tokens', 'input'],
+    ['--weight-type', 'composition-precise'],
+    ['--embeds-scaling', 'k+v'],
   ]) {
     it(`${options.join(' ') || 'without options'}: off is the base bit for bit, on is not`, async () => {
       const { code, found } = await validated(options);
@@ -56,6 +62,21 @@ describe('ipgraft validate', () => {
   it('says that a baked scale with the projection inside cannot be switched off', async () => {
     const { code, found } = await validated(['--tokens', 'embeds', '--scale', '0.6']);
     assert.deepEqual([code, found.passed, found.checks[1]!.passed], [0, true, null]);
+  });
+
+  it('does not ask of a merged LoRA that it be off, and says what it does', async () => {
+    const { code, found } = await validated(['-a', kindPath('faceid.adapter.bin')]);
+    const [undone, off, on] = found.checks;
+    assert.deepEqual([code, undone!.passed, off!.passed, on!.passed], [0, true, null, true]);
+    assert.ok(off!.difference! > 1e-3);
+    const without = await validated(['-a', kindPath('faceid.adapter.bin'), '--lora-scale', '0']);
+    assert.deepEqual([without.code, without.found.checks[1]!.difference], [0, 0]);
+  });
+
+  it('where the mean of values is scaled, off is the base but for rounding', async () => {
+    const { code, found } = await validated(['--embeds-scaling', 'k+mean-v-penalty']);
+    assert.equal(code, 0);
+    assert.ok(found.checks[1]!.difference! <= 1e-5);
   });
 
   it('a ControlNet’s image tokens change nothing', async () => {

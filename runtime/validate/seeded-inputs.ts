@@ -12,6 +12,8 @@ export type Shapes = ReadonlyMap<string, readonly number[]>;
 const ROWS = 2;
 const LATENT_SIDE = 32;
 const TEXT_TOKENS = 77;
+/** Of a patched model's own inputs: a scale per row, and a mask for all rows. */
+const OF_THE_SECOND_AXIS: Readonly<Record<string, number>> = { ip_scale: ROWS, ip_mask: 1 };
 /** In the middle of the 1000 steps that diffusion models are trained on. */
 const TIMESTEP = 500;
 
@@ -44,11 +46,12 @@ export function normalNumbers(seed: number): () => number {
   };
 }
 
-function shapeOf({ shape }: ValueInfo): readonly number[] {
+function shapeOf({ name, shape }: ValueInfo): readonly number[] {
   const dimensions = shape ?? [];
   return dimensions.map((dimension, axis) => {
     if (typeof dimension === 'number') return dimension;
     if (axis === 0) return ROWS;
+    if (axis === 1 && name in OF_THE_SECOND_AXIS) return OF_THE_SECOND_AXIS[name]!;
     if (dimensions.length === 3) return TEXT_TOKENS;
     return dimensions.length === 2 ? TEXT_TOKENS : LATENT_SIDE;
   });

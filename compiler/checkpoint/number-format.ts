@@ -1,6 +1,6 @@
-import { getFloat16, setFloat16 } from '@petamoriken/float16';
+import { getFloat16 } from '@petamoriken/float16';
 import { IpgraftError } from '../errors.js';
-import { FLOAT_SIZE, type FloatType } from '../onnx/data-type.js';
+import type { FloatType } from '../onnx/data-type.js';
 import type { CheckpointDtype } from './checkpoint.js';
 
 /** float16 bits → float32, for all 65,536 of them: a look-up beats arithmetic by far. */
@@ -54,19 +54,40 @@ export function decodeFloats(bytes: Uint8Array, type: FloatType): Float32Array {
 /** float32 numbers as little-endian bytes of a floating type, rounded to nearest, ties to even. */
 export function encodeFloats(values: Float32Array, type: FloatType): Uint8Array {
   if (type === 'float') return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  const bytes = new Uint8Array(values.length * FLOAT_SIZE[type]);
-  const view = new DataView(bytes.buffer);
-  if (type === 'float16') {
-    for (let i = 0; i < values.length; i++) setFloat16(view, i * 2, values[i]!, true);
-    return bytes;
-  }
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  for (let i = 0; i < values.length; i++) view.setUint16(i * 2, roundToBfloat16(bits[i]!), true);
-  return bytes;
+  const halves = new Uint16Array(values.length);
+  // Two loops, not one that calls a chosen function: weights have millions of numbers.
+  if (type === 'float16') for (let i = 0; i < bits.length; i++) halves[i] = roundToFloat16(bits[i]!);
+  else for (let i = 0; i < bits.length; i++) halves[i] = roundToBfloat16(bits[i]!);
+  return new Uint8Array(halves.buffer);
+}
+
+const INFINITY_BITS = 0x7f800000;
+/** 65520, half-way between the largest float16 and what would come next: from here on it is infinite. */
+const FLOAT16_OVERFLOW = 0x477ff000;
+/** 2⁻¹⁴, the smallest number that float16 holds with all its digits. */
+const FLOAT16_NORMAL = 0x38800000;
+
+/** IEEE 754: to nearest, ties to even; NaN stays one. */
+function roundToFloat16(bits: number): number {
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > INFINITY_BITS) return sign | 0x7e00;
+  if (magnitude >= FLOAT16_OVERFLOW) return sign | 0x7c00;
+  // The exponents' biases, 127 and 15, are 112 apart.
+  if (magnitude >= FLOAT16_NORMAL)
+    return sign | ((magnitude - (112 << 23) + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+  const shift = 126 - (magnitude >>> 23);
+  if (shift > 24) return sign;
+  const mantissa = (magnitude & 0x7fffff) | 0x800000;
+  const kept = mantissa >>> shift;
+  const rest = mantissa & ((1 << shift) - 1);
+  const half = 1 << (shift - 1);
+  return sign | (kept + (rest > half || (rest === half && (kept & 1) === 1) ? 1 : 0));
 }
 
 function roundToBfloat16(bits: number): number {
-  const isNan = (bits & 0x7fffffff) > 0x7f800000;
+  const isNan = (bits & 0x7fffffff) > INFINITY_BITS;
   if (isNan) return (bits >>> 16) | 0x40;
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }

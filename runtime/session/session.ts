@@ -1,5 +1,5 @@
-import { getFloat16, setFloat16 } from '@petamoriken/float16';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { decodeFloats, encodeFloats } from '../../compiler/checkpoint/number-format.js';
 import { IpgraftError } from '../../compiler/errors.js';
 
 /** Numbers with a shape. */
@@ -77,25 +77,15 @@ function toTensor(ort: Runtime, { data, dims }: Values, type: string): Tensor {
     case 'float64':
       return new ort.Tensor('float64', Float64Array.from(data), dims);
     case 'float16':
-      return new ort.Tensor('float16', toHalves(data), dims);
+      return new ort.Tensor('float16', new Uint16Array(encodeFloats(data, 'float16').buffer), dims);
     default:
       return new ort.Tensor('float32', data, dims);
   }
 }
 
-function toHalves(data: Float32Array): Uint16Array {
-  const bits = new Uint16Array(data.length);
-  const view = new DataView(bits.buffer);
-  data.forEach((value, i) => {
-    setFloat16(view, i * 2, value, true);
-  });
-  return bits;
-}
-
 function fromTensor(tensor: Tensor): Values {
   const { dims, type } = tensor;
   if (type !== 'float16') return { dims, data: Float32Array.from(tensor.data as Float32Array, Number) };
-  const bits = tensor.data as unknown as Uint16Array;
-  const view = new DataView(bits.buffer, bits.byteOffset, bits.byteLength);
-  return { dims, data: Float32Array.from(bits, (_, i) => getFloat16(view, i * 2, true)) };
+  const { buffer, byteOffset, byteLength } = tensor.data as unknown as Uint16Array;
+  return { dims, data: decodeFloats(new Uint8Array(buffer, byteOffset, byteLength), 'float16') };
 }

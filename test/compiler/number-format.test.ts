@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setFloat16 } from '@petamoriken/float16';
 import fc from 'fast-check';
 import type { CheckpointDtype } from '../../compiler/checkpoint/checkpoint.js';
 import { decodeFloats, encodeFloats, floatTypeOf } from '../../compiler/checkpoint/number-format.js';
@@ -55,6 +56,26 @@ describe('float16', () => {
     );
     const bytes = new Uint8Array(all.buffer);
     assert.deepEqual(encodeFloats(decodeFloats(bytes, 'float16'), 'float16'), bytes);
+  });
+
+  it('every number, every middle between two, and what lies beside them is rounded as another implementation rounds', () => {
+    const numbers: number[] = [];
+    for (let bits = 0; bits < 0x7c00; bits++) {
+      const [low, high] = [numberOf(bits, 'float16'), numberOf(bits + 1, 'float16')];
+      const middle = Number.isFinite(high) ? (low + high) / 2 : 65520;
+      for (const value of [low, middle]) {
+        const [exact] = new Uint32Array(Float32Array.of(value).buffer);
+        const beside = new Float32Array(Uint32Array.of(Math.max(exact! - 1, 0), exact!, exact! + 1).buffer);
+        numbers.push(...beside, ...beside.map((each) => -each));
+      }
+    }
+    const values = Float32Array.from(numbers);
+    const expected = new Uint8Array(values.length * 2);
+    const view = new DataView(expected.buffer);
+    values.forEach((value, i) => {
+      setFloat16(view, i * 2, value, true);
+    });
+    assert.ok(Buffer.from(encodeFloats(values, 'float16')).equals(expected));
   });
 });
 

@@ -9,6 +9,7 @@ import { bufferSource } from '../compiler/io/byte-source.js';
 import { writeFiles } from '../compiler/io/write-files.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import { Initializer } from '../compiler/onnx/initializer.js';
+import { onnx } from '../compiler/onnx/proto.js';
 import { type Model, readModel } from '../compiler/onnx/read-model.js';
 import { NODE } from '../compiler/onnx/schema.js';
 import { writeModel } from '../compiler/onnx/write-model.js';
@@ -20,11 +21,14 @@ import { graftOf } from '../passes/graft.js';
 import { dropPasses, graftPasses, locate } from '../passes/index.js';
 import { loraSites, mergeLora } from '../passes/merge-lora.js';
 import { type GraftOptions, planGraft } from '../passes/plan.js';
+import { compile } from '../runtime/compile.js';
 import { openAdapter, openModel } from '../runtime/open.js';
 import { stripPatched } from '../runtime/strip-patched.js';
+import { writePatched } from '../runtime/write-patched.js';
 import { adapterPath, EXPORTS, familyOf, freshFolder, modelPath, VARIANTS } from './fixtures.js';
 import { kindPath } from './kinds.js';
 import { patchFile } from './patched.js';
+import { load } from './session.js';
 
 const MODELS = [...EXPORTS, ...VARIANTS];
 
@@ -151,6 +155,23 @@ describe('laws, on every fixture', () => {
       await assert.rejects(patchFile(path, [adapter]), withCode('MODEL_ALREADY_PATCHED'));
     });
   }
+
+  it('a base whose tensors say that their data is here, as quantizers write them', async () => {
+    const model = onnx.ModelProto.decode(readFileSync(modelPath('sd15-sdpa-ts17')));
+    for (const tensor of model.graph!.initializer!) tensor.dataLocation = 0;
+    const base = join(freshFolder(), 'base.onnx');
+    writeFileSync(base, onnx.ModelProto.encode(model).finish());
+    const patched = join(base, '..', 'patched.onnx');
+    const [opened, adapter] = [await openModel(base), await openAdapter(adapterPath('sd15', 'base'))];
+    const { needs } = await writePatched(await compile(opened, { adapters: [adapter] }), patched);
+    await Promise.all([opened.close(), adapter.close()]);
+    assert.deepEqual(needs, ['base.onnx']);
+    await (await load(patched)).release();
+    const again = await openModel(patched);
+    await stripPatched(again, join(base, '..', 'back.onnx'));
+    await again.close();
+    assert.ok(readFileSync(join(base, '..', 'back.onnx')).equals(readFileSync(base)));
+  });
 
   it('a dynamo export keeps all its node metadata', async () => {
     const name = 'sd15-sdpa-dynamo23';

@@ -4,7 +4,7 @@ import { integerRecord, record, splice, textRecord } from '../wire/splice.js';
 import { DATA_TYPE } from './data-type.js';
 import type { ValueName } from './node.js';
 import { ENTRY, TENSOR } from './schema.js';
-import { EXTERNAL, type ExternalData, readTensorHeader, type TensorHeader } from './tensor-header.js';
+import { EXTERNAL, type ExternalData, HERE, readTensorHeader, type TensorHeader } from './tensor-header.js';
 
 /** A TensorProto among a graph's initializers: its header decoded on first read, its data never unless asked. */
 export class Initializer {
@@ -55,7 +55,10 @@ export class Initializer {
       .flatMap((field) => integers(this.record, field));
   }
 
-  /** The same tensor with its raw data named instead of carried: the new records stand where `raw_data` stood. */
+  /**
+   * The same tensor with its raw data named instead of carried: the new records stand where `raw_data` stood. A record may say where its
+   * data is already, “here”; the last one to say so counts, so that one says “outside” too.
+   */
   withExternalData(external: ExternalData): Initializer {
     const entries = [
       ['location', external.location],
@@ -64,21 +67,27 @@ export class Initializer {
     ].map(([key, value]) =>
       record(TENSOR.externalData, Rope.join([textRecord(ENTRY.key, key!), textRecord(ENTRY.value, value!)])),
     );
-    const named = Rope.join([...entries, integerRecord(TENSOR.dataLocation, EXTERNAL)]);
+    const outside = integerRecord(TENSOR.dataLocation, EXTERNAL);
+    const named = Rope.join([...entries, outside]);
     return new Initializer(
-      splice(this.record, (field) => (field.number === TENSOR.rawData ? named : undefined)),
+      splice(this.record, (field) =>
+        field.number === TENSOR.rawData ? named : field.number === TENSOR.dataLocation ? outside : undefined,
+      ),
       this.place,
     );
   }
 
-  /** The inverse of {@link withExternalData}: the data back where its name stands. */
+  /** The inverse of {@link withExternalData}: the data back where its name stands, and what said “here” before says it again. */
   withRawData(data: Rope): Initializer {
-    let placed = false;
-    const spliced = splice(this.record, (field) => {
-      if (field.number !== TENSOR.externalData && field.number !== TENSOR.dataLocation) return undefined;
-      if (placed) return Rope.EMPTY;
-      placed = true;
-      return record(TENSOR.rawData, data);
+    const numbers = fields(this.record).map(({ number }) => number);
+    const first = numbers.indexOf(TENSOR.externalData);
+    // The location that came with the name follows it.
+    const own = numbers.lastIndexOf(TENSOR.externalData) + 1;
+    const spliced = splice(this.record, (field, index) => {
+      if (field.number === TENSOR.externalData)
+        return index === first ? record(TENSOR.rawData, data) : Rope.EMPTY;
+      if (field.number !== TENSOR.dataLocation) return undefined;
+      return index === own ? Rope.EMPTY : integerRecord(TENSOR.dataLocation, HERE);
     });
     return new Initializer(spliced, this.place);
   }

@@ -10,7 +10,9 @@ export interface ExternalData {
   readonly length: number | null;
 }
 
-/** TensorProto.DataLocation. */
+/** TensorProto.DataLocation: within the record … */
+export const HERE = 0;
+/** … and outside. */
 export const EXTERNAL = 1;
 
 /** What a TensorProto says of itself, without its data. */

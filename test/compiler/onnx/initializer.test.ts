@@ -14,15 +14,16 @@ function tensor(proto: Parameters<typeof TensorProto.encode>[0]): Initializer {
   return new Initializer(Rope.of(TensorProto.encode(proto).finish()), 0);
 }
 
-/** raw_data somewhere among the other records of a tensor. */
+/** raw_data somewhere among the other records of a tensor, one of which may say that it is here. */
 const withRaw = fc
-  .tuple(fc.uint8Array({ maxLength: 50 }), fc.array(unknownRecord, { maxLength: 2 }), fc.nat())
-  .map(([raw, strangers, at]) => {
+  .tuple(fc.uint8Array({ maxLength: 50 }), fc.array(unknownRecord, { maxLength: 2 }), fc.nat(), fc.boolean())
+  .map(([raw, strangers, at, saysHere]) => {
     const others = [
       integerRecord(TENSOR.dims, raw.length),
       integerRecord(TENSOR.dataType, 2),
       textRecord(TENSOR.name, 'unet.weight'),
       ...strangers.map((bytes) => Rope.of(bytes)),
+      ...(saysHere ? [integerRecord(TENSOR.dataLocation, 0)] : []),
     ];
     const records = others.toSpliced(at % (others.length + 1), 0, record(TENSOR.rawData, raw));
     return { raw, tensor: new Initializer(Rope.join(records), 5) };

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Part, Place } from '../passes/checkpoint-order.js';
 import { locate } from '../passes/index.js';
 import type { CrossAttention } from '../passes/locate-cross-attention.js';
 import { layerWeights, type WeightType, type WeightTypeOptions } from '../passes/weight-types.js';
 import { openModel } from '../runtime/open.js';
-import { adapterPath, fixturePath, modelPath } from './fixtures.js';
+import { ipgraft } from './command.js';
+import { adapterPath, fixturePath, freshFolder, modelPath } from './fixtures.js';
 import { joined, kindPath, kindReference, metadataOf, single } from './kinds.js';
 import { appendTokens, largestDifference, type Reference, type Values } from './numbers.js';
 import { type KindOptions, patchFile } from './patched.js';
@@ -650,6 +652,29 @@ describe('embeds scaling', () => {
         });
       });
   }
+});
+
+describe('the image projection of FaceID-Plus as a model of its own', () => {
+  for (const [version, option] of [
+    ['v1', '--no-shortcut'],
+    ['v2', '--shortcut'],
+    ['v2_0.5', '--shortcut=0.5'],
+  ] as const)
+    it(`${option}: diffusers’ tokens of ${version}`, async () => {
+      const path = join(freshFolder(), 'image_proj.onnx');
+      const adapter = kindPath('faceid-plus.adapter.safetensors');
+      const { code } = await ipgraft('project', adapter, '-o', path, option);
+      assert.equal(code, 0);
+      const expected = await kindReference('faceid-plus');
+      const session = await load(path);
+      const feeds = {
+        id_embeds: single(expected.get('id_embeds')),
+        image_embeds: single(expected.get('image_embeds')),
+      };
+      const found = (await session.run(feeds)).get('ip_hidden_states')!.data;
+      close(found, expected.get(`ip_hidden_states_${version}`), version);
+      await session.release();
+    });
 });
 
 describe('face adapters', () => {

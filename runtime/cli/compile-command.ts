@@ -8,15 +8,17 @@ import type { TokenSource } from '../../passes/plan.js';
 import { WEIGHT_TYPES, type WeightType } from '../../passes/weight-types.js';
 import { type CompileOptions, compile, type PatchedModel } from '../compile.js';
 import { hoistedModels, hoistedPath } from '../hoist.js';
-import { type AdapterOptions, type OpenedAdapter, openAdapters, openModel } from '../open.js';
+import { type OpenedAdapter, openAdapters, openModel } from '../open.js';
 import { projectionModel } from '../project-image.js';
 import { reportOf } from '../report.js';
 import { inputFiles, planOutput, type WeightsMode } from '../write-patched.js';
+import { numberOf } from './number-option.js';
 import { printReport, row } from './print-report.js';
 import { size, withProgress } from './progress.js';
+import { refuseIdleShortcut, type ShortcutFlags, shortcutOf, withShortcutOption } from './shortcut-option.js';
 import type { Terminal } from './terminal.js';
 
-interface CompileFlags {
+interface CompileFlags extends ShortcutFlags {
   readonly adapter?: string[];
   readonly output?: string;
   readonly tokens: TokenSource;
@@ -24,7 +26,6 @@ interface CompileFlags {
   readonly images?: string;
   readonly masks?: true;
   readonly hoist?: true;
-  readonly shortcut?: string | boolean;
   readonly loraScale?: string;
   readonly weightType?: WeightType;
   readonly compositionWeight?: string;
@@ -45,7 +46,7 @@ interface CompileFlags {
 
 /** `ipgraft compile`. */
 export function compileCommand(terminal: Terminal): Command {
-  return new Command('compile')
+  return withShortcutOption(new Command('compile'))
     .description('graft an IP-Adapter into a UNet')
     .argument('<base>', 'the UNet, an ONNX file')
     .option(
@@ -65,11 +66,6 @@ export function compileCommand(terminal: Terminal): Command {
       'compute image keys and values once per image, in OUT.kv.onnx; the UNet takes them as ip_kv',
     )
     .option('--masks', 'take a mask per image, ip_mask: where in the picture it counts')
-    .option(
-      '--shortcut [scale]',
-      'FaceID-Plus version 2: add what the face reads in the image, scaled (default 1)',
-    )
-    .option('--no-shortcut', 'FaceID-Plus version 1')
     .option(
       '--lora-scale <scale>',
       'how much of a FaceID adapter’s LoRA is merged into the weights (default 1)',
@@ -197,13 +193,6 @@ function checkFlags(flags: CompileFlags): void {
     throw refuse('--projection needs one adapter');
 }
 
-/** `--shortcut`, `--shortcut 0.5`, `--no-shortcut`, or nothing: then the file's name decides. */
-function shortcutOf({ shortcut }: CompileFlags): AdapterOptions {
-  if (shortcut === undefined) return {};
-  if (typeof shortcut === 'boolean') return { shortcut: shortcut ? 1 : null };
-  return { shortcut: numberOf('--shortcut', shortcut) };
-}
-
 function weightTypeOf({
   weightType,
   compositionWeight,
@@ -224,18 +213,6 @@ function weightTypeOf({
       ...(boost !== undefined && { boost: numberOf('--boost', boost) }),
     },
   };
-}
-
-function numberOf(option: string, text: string): number {
-  const number = Number(text);
-  if (text.trim() !== '' && Number.isFinite(number)) return number;
-  throw new IpgraftError('OPTION_INVALID', `${option} ${text}: sought a number`);
-}
-
-function refuseIdleShortcut({ shortcut }: CompileFlags, adapters: readonly OpenedAdapter[]): void {
-  if (shortcut === undefined || adapters.some(({ projection }) => projection.family === 'faceid-plus'))
-    return;
-  throw new IpgraftError('OPTION_INVALID', '--shortcut is for FaceID-Plus, and none of the adapters is one');
 }
 
 function collect(value: string, before: string[]): string[] {

@@ -4,9 +4,10 @@ import { openAdapter } from '../open.js';
 import { writeProjection } from '../project-image.js';
 import { row } from './print-report.js';
 import { size } from './progress.js';
+import { refuseIdleShortcut, type ShortcutFlags, shortcutOf, withShortcutOption } from './shortcut-option.js';
 import type { Terminal } from './terminal.js';
 
-interface ProjectFlags {
+interface ProjectFlags extends ShortcutFlags {
   readonly output: string;
   readonly force?: true;
   readonly json?: true;
@@ -14,15 +15,17 @@ interface ProjectFlags {
 
 /** `ipgraft project`. */
 export function projectCommand({ print, signal }: Terminal): Command {
-  return new Command('project')
+  return withShortcutOption(new Command('project'))
     .description('write an adapter’s image projection as a model: image_embeds → ip_hidden_states')
     .argument('<adapter>', 'IP-Adapter checkpoint')
     .requiredOption('-o, --output <file>', 'the model to write')
     .option('--force', 'replace a file that exists')
     .option('--json', 'print as JSON')
-    .action(async (file: string, { output, force, json }: ProjectFlags) => {
-      const adapter = await openAdapter(file);
+    .action(async (file: string, flags: ProjectFlags) => {
+      const { output, force, json } = flags;
+      const adapter = await openAdapter(file, shortcutOf(flags));
       try {
+        refuseIdleShortcut(flags, [adapter]);
         const { bytes } = await writeProjection(adapter, output, {
           force: force === true,
           signal,

@@ -1,9 +1,10 @@
 import type { Edit } from '../compiler/edit/edit.js';
 import { Fragment, NodeNames } from '../compiler/edit/fragment.js';
 import type { NewInput } from '../compiler/onnx/create.js';
-import { DATA_TYPE, type FloatType } from '../compiler/onnx/data-type.js';
+import type { FloatType } from '../compiler/onnx/data-type.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
+import { castTo } from './cast.js';
 import { kvParts } from './insert-kv-input.js';
 import { imageWeightOf, nodeScope } from './names.js';
 import { packHeads } from './pack-heads.js';
@@ -48,11 +49,7 @@ export function imageKv(plan: Plan, adapter: number, output: ValueName): Pass {
               parameters: 'image_proj',
             })
           : read;
-      const from = plan.tokens === 'embeds' ? 'float' : plan.dataType;
-      const states =
-        from === dataType
-          ? tokens
-          : shared.node('Cast', [tokens], { attributes: { to: DATA_TYPE[dataType] } });
+      const states = castTo(shared, tokens, plan.tokens === 'embeds' ? 'float' : plan.dataType, dataType);
       const products = kvParts(plan.branches, adapter).map(({ branch, which, from: start, to }) => {
         const { attention, weights } = branch;
         const { scope, textWidth, packedHeads } = attention;

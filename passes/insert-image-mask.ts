@@ -3,6 +3,8 @@ import { DATA_TYPE } from '../compiler/onnx/data-type.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
+import { castTo } from './cast.js';
+import { dimensionOf } from './dimension.js';
 import { floatTensor } from './float-tensor.js';
 import type { ImageStream } from './image-stream.js';
 import type { CrossAttention } from './locate-cross-attention.js';
@@ -36,17 +38,12 @@ export function insertImageMask({ streams, attentions }: MaskOptions): Pass {
       const names = new NodeNames(graph);
       const shared = new Fragment(names, `${ADAPTER_SCOPE}/mask`);
       const ratio = aspectRatio(shared);
+      const noScales = resizeWithout(shared, graph.opset);
       const groups = [...groupsOf(graph, attentions)].flatMap(([group, [first]]) => {
         const fragment = new Fragment(names, `${ADAPTER_SCOPE}/mask/${group}`);
-        const queries = fragment.node('Slice', [
-          fragment.node('Shape', [first!.exit.value]),
-          ...integers(fragment, [1], [2], [0]),
-        ]);
-        const mask = downsample(fragment, graph.opset, queries, ratio);
-        const typed =
-          first!.dataType === 'float'
-            ? mask
-            : fragment.node('Cast', [mask], { attributes: { to: DATA_TYPE[first!.dataType] } });
+        const queries = dimensionOf(fragment, first!.exit.value, 1);
+        const mask = downsample(fragment, noScales, queries, ratio);
+        const typed = castTo(fragment, mask, 'float', first!.dataType);
         for (const { index } of streams)
           fragment.node('Gather', [typed, fragment.integers(index)], { output: imageMaskOf(first!, index) });
         return fragment.edits(first!.exit.node);
@@ -75,14 +72,17 @@ function groupsOf(graph: Graph, attentions: readonly CrossAttention[]): Map<stri
 
 /** W / H of the mask, float64 [1]. */
 function aspectRatio(fragment: Fragment): ValueName {
-  const shape = fragment.node('Shape', [MASK_INPUT]);
-  const size = (axis: number) =>
-    asDouble(fragment, fragment.node('Slice', [shape, ...integers(fragment, [axis], [axis + 1], [0])]));
+  const size = (axis: number) => asDouble(fragment, dimensionOf(fragment, MASK_INPUT, axis));
   return fragment.node('Div', [size(3), size(2)]);
 }
 
 /** `ip_mask` [images, R, H, W] → [images, R, S, 1]. */
-function downsample(fragment: Fragment, opset: number, queries: ValueName, ratio: ValueName): ValueName {
+function downsample(
+  fragment: Fragment,
+  noScales: readonly ValueName[],
+  queries: ValueName,
+  ratio: ValueName,
+): ValueName {
   const [zero, one] = integers(fragment, [0], [1]);
   const side = fragment.node('Sqrt', [fragment.node('Div', [asDouble(fragment, queries), ratio])]);
   // A mask many times wider than the latents would have no row at all, and integers cannot be divided by none.
@@ -96,17 +96,13 @@ function downsample(fragment: Fragment, opset: number, queries: ValueName, ratio
   const shape = fragment.node('Shape', [MASK_INPUT]);
   const leading = fragment.node('Slice', [shape, ...integers(fragment, [0], [2], [0])]);
   const concat = (parts: readonly ValueName[]) => fragment.node('Concat', parts, { attributes: { axis: 0 } });
-  const resized = fragment.node(
-    'Resize',
-    [MASK_INPUT, ...noScales(fragment, opset), concat([leading, rows, columns])],
-    {
-      attributes: {
-        mode: 'cubic',
-        cubic_coeff_a: { float: CUBIC_COEFFICIENT },
-        coordinate_transformation_mode: 'half_pixel',
-      },
+  const resized = fragment.node('Resize', [MASK_INPUT, ...noScales, concat([leading, rows, columns])], {
+    attributes: {
+      mode: 'cubic',
+      cubic_coeff_a: { float: CUBIC_COEFFICIENT },
+      coordinate_transformation_mode: 'half_pixel',
     },
-  );
+  });
   const flat = fragment.node('Reshape', [resized, concat([leading, fragment.integers([-1])])]);
   const missing = fragment.node('Sub', [queries, fragment.node('Mul', [rows, columns])]);
   const padded = fragment.node('Pad', [flat, concat([...Array<ValueName>(5).fill(zero!), missing])]);
@@ -114,7 +110,7 @@ function downsample(fragment: Fragment, opset: number, queries: ValueName, ratio
 }
 
 /** Resize's inputs for a region and for scales, neither of which is given: before opset 13 they had to be empty, not absent. */
-function noScales(fragment: Fragment, opset: number): ValueName[] {
+function resizeWithout(fragment: Fragment, opset: number): ValueName[] {
   if (opset >= 13) return ['', ''];
   const empty = fragment.tensor(floatTensor(`${ADAPTER_SCOPE}/mask/empty`, 'float', [0], []));
   return [empty, empty];

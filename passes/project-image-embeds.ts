@@ -1,13 +1,15 @@
 import type { Edit } from '../compiler/edit/edit.js';
 import { Fragment, NodeNames } from '../compiler/edit/fragment.js';
 import type { NewInput } from '../compiler/onnx/create.js';
-import { DATA_TYPE, type FloatType } from '../compiler/onnx/data-type.js';
+import type { FloatType } from '../compiler/onnx/data-type.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Dimension } from '../compiler/onnx/value-info.js';
 import type { Pass } from '../compiler/pass.js';
 import type { Adapter } from './adapter/adapter.js';
 import type { ImageProjection } from './adapter/image-projection.js';
 import { projectImage } from './adapter/projection-graph.js';
+import { castTo } from './cast.js';
+import { dimensionOf } from './dimension.js';
 import { ImageBatch } from './image-batch.js';
 import { type ImageStream, streamsOfAdapter } from './image-stream.js';
 import { ADAPTER_SCOPE, adapterSuffix } from './names.js';
@@ -109,19 +111,9 @@ function oneByOne(
   const width = shape.at(-1) as number;
   // Only the number of features may be unknown: it is copied.
   if (shape.length === 3) return fragment.node('Reshape', [value, fragment.integers([-1, width])]);
-  const all = fragment.node('Shape', [value]);
-  const [two, three, zero] = [[2], [3], [0]].map((list) => fragment.integers(list)) as [
-    string,
-    string,
-    string,
-  ];
-  const features = fragment.node('Slice', [all, two, three, zero]);
+  const features = dimensionOf(fragment, value, 2);
   const target = fragment.node('Concat', [fragment.integers([-1]), features, fragment.integers([width])], {
     attributes: { axis: 0 },
   });
   return fragment.node('Reshape', [value, target]);
-}
-
-function castTo(fragment: Fragment, value: ValueName, from: FloatType, to: FloatType): ValueName {
-  return from === to ? value : fragment.node('Cast', [value], { attributes: { to: DATA_TYPE[to] } });
 }

@@ -1,8 +1,9 @@
 import type { Edit } from '../compiler/edit/edit.js';
 import { Fragment, type NodeNames } from '../compiler/edit/fragment.js';
-import { DATA_TYPE, type FloatType } from '../compiler/onnx/data-type.js';
+import type { FloatType } from '../compiler/onnx/data-type.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Branch } from './branch.js';
+import { castTo } from './cast.js';
 import { floatTensor } from './float-tensor.js';
 import { ADAPTER_SCOPE, adapterSuffix } from './names.js';
 import type { Scale } from './scale.js';
@@ -50,17 +51,17 @@ export class ScaleValues {
   }
 
   /** The factor of a branch, a scalar or [B, 1, 1], multiplied with `times`; `undefined` stands for 1. */
-  of(site: Fragment, { attention, stream: { adapter } }: Branch, times = 1): ValueName | undefined {
+  of(site: Fragment, { attention, stream }: Branch, times = 1): ValueName | undefined {
     const { scale, factors } = this.options;
     const { id, scope, dataType } = attention;
     const factor = (factors.get(id) ?? 1) * times;
     const constant = (name: string, value: number) =>
-      site.tensor(floatTensor(`${scope}.${name}${adapterSuffix(adapter)}`, dataType, [], [value]));
+      site.tensor(floatTensor(`${scope}.${name}${adapterSuffix(stream.index)}`, dataType, [], [value]));
     if (scale.kind === 'constant') {
-      const value = scale.of(adapter, attention) * factor;
+      const value = scale.of(stream.adapter, attention) * factor;
       return value === 1 ? undefined : constant('ip_scale', value);
     }
-    const row = this.row(adapter, dataType);
+    const row = this.row(stream.adapter, dataType);
     // Columns follow the checkpoint: ids are 1, 3, 5….
     const given =
       scale.kind === 'layers' ? site.node('Gather', [row, this.fragment.integers((id - 1) / 2)]) : row;
@@ -79,8 +80,7 @@ export class ScaleValues {
       });
       if (this.options.scale.kind === 'rows')
         row = this.fragment.node('Reshape', [row, this.fragment.integers([-1, 1, 1])]);
-      if (dataType !== 'float')
-        row = this.fragment.node('Cast', [row], { attributes: { to: DATA_TYPE[dataType] } });
+      row = castTo(this.fragment, row, 'float', dataType);
       this.rows.set(key, row);
     }
     return row;

@@ -1,6 +1,7 @@
 import { Fragment, NodeNames } from '../compiler/edit/fragment.js';
 import type { FloatType } from '../compiler/onnx/data-type.js';
 import type { Pass } from '../compiler/pass.js';
+import { dimensionOf } from './dimension.js';
 import { floatTensor } from './float-tensor.js';
 import type { ImageStream } from './image-stream.js';
 import { ADAPTER_SCOPE, swappedStatesOf } from './names.js';
@@ -18,14 +19,10 @@ export function swapImageRows(streams: readonly ImageStream[], dataType: FloatTy
       'gives the negative rows the image tokens of the positive ones, for layers that are to move away from the image',
     run(graph) {
       const fragment = new Fragment(new NodeNames(graph), `${ADAPTER_SCOPE}/swap`);
-      const [zero, one, two] = [[0], [1], [2]].map((list) => fragment.integers(list)) as [
-        string,
-        string,
-        string,
-      ];
+      const [zero, two] = [fragment.integers([0]), fragment.integers([2])];
       const nothing = fragment.tensor(floatTensor(`${ADAPTER_SCOPE}/swap/zero`, dataType, [], [0]));
       for (const { index, states } of streams) {
-        const rows = fragment.node('Slice', [fragment.node('Shape', [states]), zero, one, zero]);
+        const rows = dimensionOf(fragment, states, 0);
         const negative = fragment.node('Div', [rows, two]);
         const positive = fragment.node('Sub', [rows, negative]);
         // The last rows as many as there are negative ones; then as many zeros as there are positive ones.

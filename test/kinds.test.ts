@@ -7,9 +7,9 @@ import type { CrossAttention } from '../passes/locate-cross-attention.js';
 import { layerWeights, type WeightType, type WeightTypeOptions } from '../passes/weight-types.js';
 import { openModel } from '../runtime/open.js';
 import { ipgraft } from './command.js';
-import { adapterPath, fixturePath, freshFolder, modelPath } from './fixtures.js';
+import { adapterPath, fixturePath, formPath, freshFolder, modelPath } from './fixtures.js';
 import { joined, kindPath, kindReference, metadataOf, single } from './kinds.js';
-import { appendTokens, largestDifference, type Reference, type Values } from './numbers.js';
+import { appendTokens, largestDifference, type Reference, readReference, type Values } from './numbers.js';
 import { type KindOptions, patchFile } from './patched.js';
 import { load, type Session, unetInputs } from './session.js';
 
@@ -232,6 +232,78 @@ describe('masks', () => {
         });
     }
   }
+});
+
+describe('masks on several images', () => {
+  for (const [options, name] of [
+    [{ scale: '1.0' }, 'images'],
+    [{ weightType: { name: 'linear' }, scale: 'layers' }, 'images'],
+  ] as const)
+    it(`with ${JSON.stringify(options)}`, async () => {
+      const expected = await kindReference('masks-16x16');
+      const feeds = {
+        ...unetInputs(expected),
+        ip_hidden_states: joined(expected.get('base_2.ip_hidden_states')),
+        ip_mask: stackMasks(expected, ['base_2'], ['images.mask'], [1]),
+        ...(options.scale === 'layers' && {
+          ip_scale: numbers([1, 16], new Array<number>(16).fill(1)),
+        }),
+      };
+      const all = { tokens: 'input', masks: true, images: [2], ...options } as const;
+      await computing(MODEL, [BASE], all, async (run) =>
+        close(await run(feeds), expected.get(`${name}.out`), name),
+      );
+    });
+
+  it('a scale that is baked in, and a factor of a layer, serve every image', async () => {
+    const expected = await kindReference('masks-16x16');
+    const feeds = {
+      ...unetInputs(expected),
+      ip_hidden_states: joined(expected.get('base_2.ip_hidden_states')),
+      ip_mask: stackMasks(expected, ['base_2'], ['images.mask'], [1]),
+    };
+    const results: Float32Array[] = [];
+    const weightType = { name: 'ease-in' } as const;
+    for (const options of [{ scale: '0.6' }, { scale: 'input' }] as const)
+      await computing(
+        MODEL,
+        [BASE],
+        { tokens: 'input', masks: true, images: [2], weightType, ...options },
+        async (run) => {
+          results.push(
+            await run({ ...feeds, ...(options.scale === 'input' && { ip_scale: numbers([1], [0.6]) }) }),
+          );
+        },
+      );
+    assert.ok(largestDifference(results[0]!, results[1]!) <= TOLERANCE);
+    assert.ok(largestDifference(results[0]!, expected.get('base').data) > 1e-3);
+  });
+
+  it('in opset 11, whose Resize wants inputs that are not given to be empty', async () => {
+    const { path } = await patchFile(
+      formPath('compact-classic-ts11'),
+      [fixturePath('forms', 'compact.adapter.safetensors')],
+      { tokens: 'input', masks: true, scale: '1' },
+    );
+    const plain = await patchFile(
+      formPath('compact-classic-ts11'),
+      [fixturePath('forms', 'compact.adapter.safetensors')],
+      { tokens: 'input', scale: '1' },
+    );
+    const expected = await readReference(fixturePath('forms', 'compact.reference.safetensors'));
+    const feeds = { ...unetInputs(expected), ip_hidden_states: joined(expected.get('ip_hidden_states')) };
+    const ip_mask = numbers([1, 1, 16, 16], new Array<number>(256).fill(1));
+    const results: Float32Array[] = [];
+    for (const [file, more] of [
+      [path, { ip_mask }],
+      [plain.path, {}],
+    ] as const) {
+      const session = await load(file);
+      results.push([...(await session.run({ ...feeds, ...more })).values()][0]!.data);
+      await session.release();
+    }
+    assert.ok(largestDifference(results[0]!, results[1]!) <= TOLERANCE);
+  });
 });
 
 function countOf(image: string): number {

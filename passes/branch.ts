@@ -5,6 +5,7 @@ import type { Graft } from './graft.js';
 import type { ImageStream } from './image-stream.js';
 import type { CrossAttention } from './locate-cross-attention.js';
 import { imageProjectionOf, type Projected, scaledProjectionOf, swappedStatesOf } from './names.js';
+import { packHeads } from './pack-heads.js';
 import type { Scale } from './scale.js';
 import type { LayerWeight } from './weight-types.js';
 
@@ -63,15 +64,23 @@ export function branchesOf(
     );
 }
 
-/** What a branch multiplies its tokens with, and how wide the results are: keys and values, or both packed. */
-export function projectionsOf({
-  attention,
-}: Branch): { readonly which: Projected; readonly width: number }[] {
-  const { packedHeads, width } = attention;
+/** One multiplication of the image tokens at an attention: with to_k_ip, to_v_ip, or both packed. */
+export interface ImageProjectionLayer {
+  readonly which: Projected;
+  /** Columns of the weight, which has as many rows as the tokens are wide. */
+  readonly width: number;
+  readonly data: Segment;
+}
+
+/** What image tokens are multiplied with at an attention: keys and values apart, or packed where the base packs its own. */
+export function projectionsOf(
+  { packedHeads, width, textWidth }: CrossAttention,
+  { k, v }: Branch['weights'],
+): ImageProjectionLayer[] {
   return packedHeads === null
     ? [
-        { which: 'k', width },
-        { which: 'v', width },
+        { which: 'k', width, data: k },
+        { which: 'v', width, data: v },
       ]
-    : [{ which: 'kv', width: 2 * width }];
+    : [{ which: 'kv', width: 2 * width, data: packHeads(k, v, textWidth * packedHeads) }];
 }

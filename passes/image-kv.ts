@@ -5,17 +5,24 @@ import type { FloatType } from '../compiler/onnx/data-type.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
 import { castTo } from './cast.js';
-import { kvParts } from './insert-kv-input.js';
+import { type KvPart, kvParts } from './insert-kv-input.js';
 import { imageWeightOf, nodeScope } from './names.js';
-import { packHeads } from './pack-heads.js';
 import type { Plan } from './plan.js';
 import { embeddingInputs, projectImages } from './project-image-embeds.js';
 
-/** What the model of an adapter's keys and values reads, and the type and width of what it gives. */
-export function kvInterface(
-  { grafts, branches, tokens, dataType }: Plan,
-  adapter: number,
-): { inputs: readonly [NewInput, ...NewInput[]]; dataType: FloatType; tokens: number; width: number } {
+/** What the model of an adapter's keys and values reads and gives. */
+export interface KvInterface {
+  readonly inputs: readonly [NewInput, ...NewInput[]];
+  /** How many tokens of all images. */
+  readonly tokens: number;
+  /** Of what it gives, [B, tokens, W]. */
+  readonly dataType: FloatType;
+  /** Where in W each attention's keys and values lie. */
+  readonly parts: readonly KvPart[];
+}
+
+/** What the model of an adapter's keys and values reads and gives. */
+export function kvInterface({ grafts, branches, tokens, dataType }: Plan, adapter: number): KvInterface {
   const { adapter: checkpoint, images, tokens: each, tokenWidth } = grafts[adapter]!;
   const parts = kvParts(branches, adapter);
   const name = 'ip_hidden_states';
@@ -25,15 +32,15 @@ export function kvInterface(
       : [{ name, dataType, shape: ['image_batch_size', each * images, tokenWidth] }];
   return {
     inputs,
-    dataType: parts[0]!.branch.attention.dataType,
     tokens: each * images,
-    width: parts.at(-1)!.to,
+    dataType: parts[0]!.attention.dataType,
+    parts,
   };
 }
 
 /** Fills a graph of one node, which hands `read` on as `output`, with all to_k_ip and to_v_ip of an adapter, their results side by side. */
 export function imageKv(plan: Plan, adapter: number, output: ValueName): Pass {
-  const { inputs, dataType } = kvInterface(plan, adapter);
+  const { inputs, dataType, parts } = kvInterface(plan, adapter);
   const graft = plan.grafts[adapter]!;
   return {
     name: 'image-kv',
@@ -50,13 +57,9 @@ export function imageKv(plan: Plan, adapter: number, output: ValueName): Pass {
             })
           : read;
       const states = castTo(shared, tokens, plan.tokens === 'embeds' ? 'float' : plan.dataType, dataType);
-      const products = kvParts(plan.branches, adapter).map(({ branch, which, from: start, to }) => {
-        const { attention, weights } = branch;
-        const { scope, textWidth, packedHeads } = attention;
-        const data =
-          which === 'kv' ? packHeads(weights.k, weights.v, textWidth * packedHeads!) : weights[which];
+      const products = parts.map(({ attention: { scope, textWidth }, which, width, data }) => {
         const name = imageWeightOf(scope, which, 0);
-        const weight = shared.tensor({ name, dataType, dims: [textWidth, to - start], data });
+        const weight = shared.tensor({ name, dataType, dims: [textWidth, width], data });
         return shared.node('MatMul', [states, weight], {
           name: `${nodeScope(scope).slice(1)}/to_${which}_ip`,
         });

@@ -4,8 +4,7 @@ import { NodeNames } from '../compiler/edit/fragment.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import type { Node, ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
-import type { Segment } from '../compiler/wire/rope.js';
-import type { Branch } from './branch.js';
+import { type Branch, type ImageProjectionLayer, projectionsOf } from './branch.js';
 import type { ImageStream } from './image-stream.js';
 import {
   ADAPTER_SCOPE,
@@ -13,10 +12,8 @@ import {
   imageProjectionOf,
   imageWeightOf,
   nodeScope,
-  type Projected,
   TEXT_TOKENS,
 } from './names.js';
-import { packHeads } from './pack-heads.js';
 import { isQuantizer } from './quantizers.js';
 
 /**
@@ -32,28 +29,23 @@ export function insertImageKv(textStates: ValueName, branches: readonly Branch[]
       const way = new ImageWay(graph, textStates);
       const projections = branches.flatMap((branch) => {
         const { attention, stream, states, weights } = branch;
-        const tokens = (text: ValueName) => way.along(text, stream, states);
-        if (attention.packedHeads === null) {
-          return [
-            ...project(branch, 'k', tokens(attention.key.input), weights.k, 1),
-            ...project(branch, 'v', tokens(attention.value.input), weights.v, 1),
-          ];
-        }
-        const packed = packHeads(weights.k, weights.v, attention.textWidth * attention.packedHeads);
-        return project(branch, 'kv', tokens(attention.key.input), packed, 2);
+        return projectionsOf(attention, weights).flatMap((layer) => {
+          const { input } = layer.which === 'v' ? attention.value : attention.key;
+          return project(branch, layer, way.along(input, stream, states));
+        });
       });
       return [...way.edits, ...projections];
     },
   };
 }
 
-function project(branch: Branch, which: Projected, tokens: ValueName, data: Segment, widths: number): Edit[] {
+function project(branch: Branch, { which, width, data }: ImageProjectionLayer, tokens: ValueName): Edit[] {
   const { attention, stream, isFirst } = branch;
   const name = imageWeightOf(attention.scope, which, stream.adapter);
-  const { textWidth, width, dataType } = attention;
+  const { textWidth, dataType } = attention;
   const weight: Edit = {
     kind: 'insert-initializer',
-    tensor: { name, dataType, dims: [textWidth, width * widths], data },
+    tensor: { name, dataType, dims: [textWidth, width], data },
   };
   const product: Edit = {
     kind: 'insert-node',

@@ -10,7 +10,8 @@ import type { ImageStream } from './image-stream.js';
 import type { CrossAttention } from './locate-cross-attention.js';
 import { ADAPTER_SCOPE, imageMaskOf, maskGroupOf } from './names.js';
 
-const MASK_INPUT = 'ip_mask';
+/** The graph input that says where each image counts. */
+export const MASK_INPUT = 'ip_mask';
 
 /** The coefficient of Keys' cubic kernel (1981) that PyTorch's bicubic interpolation has. */
 const CUBIC_COEFFICIENT = -0.75;

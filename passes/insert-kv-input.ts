@@ -2,9 +2,10 @@ import type { Edit } from '../compiler/edit/edit.js';
 import { Fragment, NodeNames } from '../compiler/edit/fragment.js';
 import type { ValueName } from '../compiler/onnx/node.js';
 import type { Pass } from '../compiler/pass.js';
-import { type Branch, projectionsOf } from './branch.js';
+import { type Branch, type ImageProjectionLayer, projectionsOf } from './branch.js';
 import { ImageBatch } from './image-batch.js';
 import { type ImageStream, streamsOfAdapter } from './image-stream.js';
+import type { CrossAttention } from './locate-cross-attention.js';
 import { ADAPTER_SCOPE, adapterSuffix, imageProjectionOf, nodeScope } from './names.js';
 import type { Plan } from './plan.js';
 
@@ -12,9 +13,8 @@ import type { Plan } from './plan.js';
 export const KV_INPUT = 'ip_kv';
 
 /** Where keys and values of one adapter lie in its packed input [B, T, W], along the last axis: by branch, in checkpoint order. */
-export interface KvPart {
-  readonly branch: Branch;
-  readonly which: 'k' | 'v' | 'kv';
+export interface KvPart extends ImageProjectionLayer {
+  readonly attention: CrossAttention;
   readonly from: number;
   readonly to: number;
 }
@@ -24,11 +24,11 @@ export function kvParts(branches: readonly Branch[], adapter: number): KvPart[] 
   let end = 0;
   return branches
     .filter(({ stream, isFirst }) => stream.adapter === adapter && isFirst)
-    .flatMap((branch) =>
-      projectionsOf(branch).map(({ which, width }) => {
+    .flatMap(({ attention, weights }) =>
+      projectionsOf(attention, weights).map((layer) => {
         const from = end;
-        end += width;
-        return { branch, which, from, to: end };
+        end += layer.width;
+        return { ...layer, attention, from, to: end };
       }),
     );
 }
@@ -51,7 +51,7 @@ export function insertKvInput({ located, grafts, streams, branches }: Plan): Pas
       grafts.forEach(({ tokens, images }, adapter) => {
         const name = `${KV_INPUT}${adapterSuffix(adapter)}`;
         const parts = kvParts(branches, adapter);
-        const { dataType } = parts[0]!.branch.attention;
+        const { dataType } = parts[0]!.attention;
         const shape = ['image_batch_size', tokens * images, parts.at(-1)!.to];
         inputs.push({ kind: 'insert-input', input: { name, dataType, shape } });
         // One column of all: it takes the batch of the text, or the model refuses.
@@ -73,12 +73,12 @@ export function insertKvInput({ located, grafts, streams, branches }: Plan): Pas
 function cut(
   names: NodeNames,
   input: ValueName,
-  { branch, which, from, to }: KvPart,
+  { attention, which, from, to }: KvPart,
   stream: ImageStream,
   begin: number,
   target: ValueName,
 ): Edit[] {
-  const { scope, exit } = branch.attention;
+  const { scope, exit } = attention;
   const fragment = new Fragment(names, `${nodeScope(scope)}/to_${which}_ip${adapterSuffix(stream.index)}`);
   const part = fragment.node('Slice', [
     input,

@@ -14,8 +14,8 @@ export function hoistedModels({ plan, opened }: PatchedModel): Promise<Rope[]> {
   if (plan === null || !plan.hoist) return Promise.resolve([]);
   return Promise.all(
     plan.grafts.map((_, adapter) => {
-      const { inputs, dataType, tokens, width } = kvInterface(plan, adapter);
-      const output = { name: KV_INPUT, dataType, shape: ['image_batch_size', tokens, width] };
+      const { inputs, dataType, tokens, parts } = kvInterface(plan, adapter);
+      const output = { name: KV_INPUT, dataType, shape: ['image_batch_size', tokens, parts.at(-1)!.to] };
       return fillSkeleton('image_kv', inputs, output, imageKv(plan, adapter, KV_INPUT), opened.graph);
     }),
   );

@@ -8,10 +8,10 @@ import type { Initializer } from '../compiler/onnx/initializer.js';
 import type { Segment } from '../compiler/wire/rope.js';
 import type { Adapter } from '../passes/adapter/adapter.js';
 import { parameterData } from '../passes/adapter/projection-graph.js';
-import { type Graft, graftOf } from '../passes/graft.js';
-import { type CrossAttention, type Located, locateCrossAttention } from '../passes/locate-cross-attention.js';
+import { projectionsOf } from '../passes/branch.js';
+import { graftOf } from '../passes/graft.js';
+import { type Located, locateCrossAttention } from '../passes/locate-cross-attention.js';
 import { adapterSuffix, imageWeightOf } from '../passes/names.js';
-import { packHeads } from '../passes/pack-heads.js';
 import { ADAPTERS_KEY, JOURNAL_KEY } from '../passes/stamp-metadata.js';
 import type { OpenedModel } from './open.js';
 import { adaptersStamp, readStamp } from './stamp.js';
@@ -87,17 +87,12 @@ export function swap(opened: OpenedModel, adapters: readonly Adapter[]): Swapped
 function* weightsOf(adapter: Adapter, index: number, located: Located): Iterable<[string, Segment]> {
   const graft = graftOf(adapter, located);
   for (const attention of located.attentions) {
-    for (const which of ['k', 'v', 'kv'] as const)
-      yield [imageWeightOf(attention.scope, which, index), weightOf(graft, attention, which)];
+    const weights = { k: graft.weight(attention, 'k'), v: graft.weight(attention, 'v') };
+    for (const { which, data } of projectionsOf(attention, weights))
+      yield [imageWeightOf(attention.scope, which, index), data];
   }
   for (const name of adapter.projection.tensors.keys())
     yield [`image_proj${adapterSuffix(index)}.${name}`, parameterData(adapter.projection, name).data];
-}
-
-function weightOf(graft: Graft, attention: CrossAttention, which: 'k' | 'v' | 'kv'): Segment {
-  if (which !== 'kv') return graft.weight(attention, which);
-  const heads = attention.packedHeads ?? 1;
-  return packHeads(graft.weight(attention, 'k'), graft.weight(attention, 'v'), attention.textWidth * heads);
 }
 
 function replaced(

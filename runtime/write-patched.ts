@@ -6,6 +6,7 @@ import { type PlacedWeights, type Placement, placeWeights } from '../compiler/on
 import { writeModel } from '../compiler/onnx/write-model.js';
 import type { WeightsPlace } from '../compiler/weights-place.js';
 import { sampleWeights } from '../compiler/weights-sample.js';
+import type { Adapter } from '../passes/adapter/adapter.js';
 import { WEIGHTS_KEY } from '../passes/stamp-metadata.js';
 import type { PatchedModel } from './compile.js';
 import { filesOf, type OpenedModel } from './open.js';
@@ -47,10 +48,14 @@ export async function writePatched(
 
 /** The files that a patched model was made of: no output may replace them. */
 export function inputFiles({ opened, options }: PatchedModel): string[] {
-  const adapters = (options.adapters ?? []).map((adapter) =>
-    'path' in adapter ? (adapter.path as string | null) : null,
+  return [...filesOf(opened), ...checkpointsOf(options.adapters ?? [])];
+}
+
+/** The files of those adapters that are files. */
+export function checkpointsOf(adapters: readonly Adapter[]): string[] {
+  return adapters.flatMap((adapter) =>
+    'path' in adapter && typeof adapter.path === 'string' ? [adapter.path] : [],
   );
-  return [...filesOf(opened), ...adapters.filter((file) => file !== null)];
 }
 
 /** What {@link writePatched} would write, without writing. */

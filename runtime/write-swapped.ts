@@ -2,7 +2,7 @@ import { type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import { filesOf, type OpenedModel } from './open.js';
 import type { SwappedModel } from './swap.js';
-import { planOutput, type WrittenModel } from './write-patched.js';
+import { checkpointsOf, planOutput, type WrittenModel } from './write-patched.js';
 
 /**
  * Writes a model with swapped adapters. Beside the patched model the base's weights stay where they are named; elsewhere the
@@ -16,10 +16,7 @@ export async function writeSwapped(
 ): Promise<WrittenModel> {
   const needed = { ...opened, dataFiles: stillNeeded(opened, graph) };
   const plan = await planOutput({ opened: needed, graph }, path, 'copy');
-  const checkpoints = adapters.flatMap((adapter) =>
-    'path' in adapter && typeof adapter.path === 'string' ? [adapter.path] : [],
-  );
-  const inputs = [...filesOf(opened), ...checkpoints, ...(options.inputs ?? [])];
+  const inputs = [...filesOf(opened), ...checkpointsOf(adapters), ...(options.inputs ?? [])];
   await writeFiles(plan.files, { ...options, inputs });
   return plan.written;
 }

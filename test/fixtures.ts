@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -70,9 +70,17 @@ export function freshFolder(): string {
   return mkdtempSync(join(WORK, 'case-'));
 }
 
-/** A form of fixtures/forms whose file has no data files, unpacked into a folder of its own. */
+/** A form of fixtures/forms, unpacked. */
 export function formPath(name: string): string {
-  const path = join(freshFolder(), `${name}.onnx`);
-  writeFileSync(path, gunzipSync(readFileSync(fixturePath('forms', `${name}.onnx.gz`))));
-  return path;
+  return unpackForm(fixturePath('forms'), `${name}.onnx`);
+}
+
+/** A gzipped model of a folder of forms with its data files, unpacked into a folder of its own. */
+export function unpackForm(folder: string, model: string): string {
+  const target = freshFolder();
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(model) || !name.endsWith('.gz')) continue;
+    writeFileSync(join(target, name.replace(/\.gz$/, '')), gunzipSync(readFileSync(join(folder, name))));
+  }
+  return join(target, model);
 }

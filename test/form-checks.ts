@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { openModel } from '../runtime/open.js';
 import { stripPatched } from '../runtime/strip-patched.js';
-import { fixturePath, freshFolder } from './fixtures.js';
+import { fixturePath, freshFolder, unpackForm } from './fixtures.js';
 import { appendTokens, largestDifference, type Reference, readReference, type Values } from './numbers.js';
 import { patchFile } from './patched.js';
 import { load, type Session } from './session.js';
@@ -177,17 +176,9 @@ const unpacked = new Map<string, string>();
 /** The form's model with its data files beside it, in a folder of its own. */
 function unpack({ folder, file }: Made): string {
   const packed = join(folder, file);
-  const model = file.replace(/\.gz$/, '');
   let path = unpacked.get(packed);
   if (path === undefined) {
-    path = join(freshFolder(), model);
-    for (const name of readdirSync(folder)) {
-      if (!name.startsWith(model) || !name.endsWith('.gz')) continue;
-      writeFileSync(
-        join(dirname(path), name.replace(/\.gz$/, '')),
-        gunzipSync(readFileSync(join(folder, name))),
-      );
-    }
+    path = unpackForm(folder, file.replace(/\.gz$/, ''));
     unpacked.set(packed, path);
   }
   return path;

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { bytesOf } from '../compiler/wire/segment-bytes.js';
+import { writeFiles } from '../compiler/io/write-files.js';
 import type { CompileOptions } from '../runtime/compile.js';
 import { compile } from '../runtime/compile.js';
 import { hoistedModels, hoistedPath } from '../runtime/hoist.js';
@@ -28,10 +27,8 @@ async function compiled(
   await writePatched(patched, unet);
   const kv: string[] = [];
   for (const [i, rope] of (await hoistedModels(patched)).entries()) {
-    const parts: Uint8Array[] = [];
-    for (const segment of rope.segments) for await (const chunk of bytesOf(segment)) parts.push(chunk);
     const path = hoistedPath(unet, i);
-    writeFileSync(path, Buffer.concat(parts));
+    await writeFiles([{ path, content: rope }]);
     kv.push(path);
   }
   await Promise.all([opened, ...adapters].map((file) => file.close()));

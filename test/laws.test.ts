@@ -91,12 +91,7 @@ const KINDS: readonly Kind[] = [
 ];
 
 /** Twice the same; undone, the base; and between the two what the edits say, and nothing else. */
-function holds(
-  title: string,
-  model: () => string,
-  adapters: () => readonly string[],
-  options: GraftOptions,
-): void {
+function holds({ title, model, adapters, options }: Kind): void {
   it(`${title}: undone byte for byte, twice compiled the same, untouched records untouched, the difference is the edits`, async () => {
     const [first, second] = [
       await patchFile(model(), adapters(), options),
@@ -124,7 +119,7 @@ function holds(
 }
 
 describe('laws, on every kind of graft', () => {
-  for (const { title, model, adapters, options } of KINDS) holds(title, model, adapters, options);
+  for (const kind of KINDS) holds(kind);
 });
 
 describe('laws, on every fixture', () => {
@@ -142,12 +137,7 @@ describe('laws, on every fixture', () => {
     for (const options of optionsFor(name)) {
       const title = `${name}, --tokens ${options.tokens} --scale ${options.scale}`;
 
-      holds(
-        title,
-        () => modelPath(name),
-        () => [adapter],
-        options,
-      );
+      holds({ title, model: () => modelPath(name), adapters: () => [adapter], options });
     }
 
     it(`${name}: a second compilation onto the result is refused`, async () => {
@@ -191,19 +181,11 @@ describe('sabotage', () => {
     ['sd15-sdpa-dynamo18', OPTIONS[3]!],
   ] as const) {
     const title = `${name}, --tokens ${options.tokens} --scale ${options.scale}`;
-    noticed(
-      title,
-      () => modelPath(name),
-      () => [adapterPath('sd15', 'base')],
-      options,
-    );
+    noticed({ title, model: () => modelPath(name), adapters: () => [adapterPath('sd15', 'base')], options });
   }
 
-  for (const { title, model, adapters, options } of KINDS)
-    noticed(title, model, adapters, {
-      ...options,
-      patterns: ['mid_block.**.attn2', 'down_blocks.2.**.attn2'],
-    });
+  const patterns = ['mid_block.**.attn2', 'down_blocks.2.**.attn2'];
+  for (const kind of KINDS) noticed({ ...kind, options: { ...kind.options, patterns } });
 
   it('dropping any single edit of drop-image-tokens is noticed', async () => {
     const opened = await openModel(modelPath('sd15-sdpa-ts17-static'));
@@ -235,12 +217,7 @@ describe('sabotage', () => {
 });
 
 /** Each edit of each pass is left out in turn. */
-function noticed(
-  title: string,
-  model: () => string,
-  adapters: () => readonly string[],
-  options: GraftOptions,
-): void {
+function noticed({ title, model, adapters, options }: Kind): void {
   it(`${title}: dropping any single edit is noticed`, async () => {
     const opened = await openModel(model());
     const opens = await Promise.all(adapters().map((file) => openAdapter(file)));

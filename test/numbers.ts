@@ -4,6 +4,7 @@ import { openFile } from '../compiler/io/file-source.js';
 import type { Values } from '../runtime/session/session.js';
 import { type AdapterKind, fixturePath, type UnetFamily } from './fixtures.js';
 
+export { largestDifference } from '../runtime/validate/largest-difference.js';
 export type { Values };
 
 /** What diffusers computed: inputs, image tokens and outputs, by name (see fixtures/README.md). */
@@ -47,17 +48,6 @@ export async function readReference(path: string): Promise<Reference> {
     has: (name) => values.has(name),
     names: () => [...values.keys()],
   };
-}
-
-/** Largest absolute difference of two lists of numbers; NaN counts as infinite. */
-export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  if (a.length !== b.length) return Number.POSITIVE_INFINITY;
-  let largest = 0;
-  for (let i = 0; i < a.length; i++) {
-    const difference = Math.abs(a[i]! - b[i]!);
-    if (!(difference <= largest)) largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
-  }
-  return largest;
 }
 
 /** [text ; image] along the token axis: [B, L, C] and [B, T, C] → [B, L + T, C]. */

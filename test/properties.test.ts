@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { onnx } from '../compiler/onnx/proto.js';
+import { normalNumbers } from '../runtime/validate/seeded-inputs.js';
 import { adapterPath, modelPath } from './fixtures.js';
 import { appendTokens, largestDifference, reference, type Values } from './numbers.js';
 import { type KindOptions, type PatchedFile, patchFile } from './patched.js';
@@ -33,14 +34,7 @@ async function running(path: string, output = 'out_sample'): Promise<Run> {
 
 /** Numbers of about the size of image tokens, from a seed, so that a failing case is small to write down. */
 function tokensOf(seed: number, count: number, rows = ROWS): Values {
-  let state = seed | 1;
-  const data = Float32Array.from({ length: rows * count * WIDTH }, () => {
-    // Marsaglia's xorshift (2003).
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state / 2 ** 31) * 2;
-  });
+  const data = Float32Array.from({ length: rows * count * WIDTH }, normalNumbers(seed));
   return { dims: [rows, count, WIDTH], data };
 }
 

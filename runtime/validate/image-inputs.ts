@@ -1,4 +1,5 @@
 import type { Graph } from '../../compiler/onnx/graph.js';
+import { SCALE_INPUT } from '../../passes/scale-values.js';
 import type { Values } from '../session/session.js';
 import type { ReadStamp } from '../stamp.js';
 import { normalNumbers, type Shapes, seededInputs } from './seeded-inputs.js';
@@ -15,8 +16,6 @@ export interface ImageInputs {
   readonly textAlone: Feeds;
 }
 
-const SCALE = 'ip_scale';
-
 /** Extends a base's inputs to those of a model that was patched as `stamp` says. */
 export function imageInputs(
   graph: Graph,
@@ -27,8 +26,8 @@ export function imageInputs(
 ): ImageInputs {
   const extra = Object.entries(seededInputs(graph, seed, shapes)).filter(([name]) => !(name in base));
   // onnxruntime-node does not let a caller override a default.
-  const hasScale = graph.inputs.has(SCALE) && !graph.initializers.has(SCALE);
-  const brought = extra.filter(([name]) => name !== SCALE);
+  const hasScale = graph.inputs.has(SCALE_INPUT) && !graph.initializers.has(SCALE_INPUT);
+  const brought = extra.filter(([name]) => name !== SCALE_INPUT);
   const text = base[stamp['ipgraft.input']]!;
   const total = tokensBehindText(stamp);
   const normal = normalNumbers(seed + 1);
@@ -36,7 +35,7 @@ export function imageInputs(
     ...base,
     ...Object.fromEntries(brought.map(([name, { dims }]) => [name, filled(dims, number)])),
     ...(total > 0 && { [stamp['ipgraft.input']]: withTokens(text, total, number) }),
-    ...(hasScale && { [SCALE]: filled(Object.fromEntries(extra)[SCALE]!.dims, () => scale) }),
+    ...(hasScale && { [SCALE_INPUT]: filled(Object.fromEntries(extra)[SCALE_INPUT]!.dims, () => scale) }),
   });
   const options = stamp['ipgraft.options'];
   const zeros = 'dropImageTokens' in options || options.tokens !== 'embeds';

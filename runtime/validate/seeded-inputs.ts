@@ -3,6 +3,8 @@ import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { dataTypeName } from '../../compiler/onnx/data-type.js';
 import type { Graph } from '../../compiler/onnx/graph.js';
 import type { ValueInfo } from '../../compiler/onnx/value-info.js';
+import { MASK_INPUT } from '../../passes/insert-image-mask.js';
+import { SCALE_INPUT } from '../../passes/scale-values.js';
 import type { Values } from '../session/session.js';
 
 /** Shapes that the user gives for inputs, by name. */
@@ -13,7 +15,7 @@ const ROWS = 2;
 const LATENT_SIDE = 32;
 const TEXT_TOKENS = 77;
 /** Of a patched model's own inputs: a scale per row, and a mask for all rows. */
-const OF_THE_SECOND_AXIS: Readonly<Record<string, number>> = { ip_scale: ROWS, ip_mask: 1 };
+const OF_THE_SECOND_AXIS: Readonly<Record<string, number>> = { [SCALE_INPUT]: ROWS, [MASK_INPUT]: 1 };
 /** In the middle of the 1000 steps that diffusion models are trained on. */
 const TIMESTEP = 500;
 

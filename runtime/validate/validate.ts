@@ -6,6 +6,7 @@ import { loadSession, type Session, type Values } from '../session/session.js';
 import { type ReadStamp, readStamp } from '../stamp.js';
 import { restoreBase } from '../strip-patched.js';
 import { type ImageInputs, imageInputs, tokensBehindText } from './image-inputs.js';
+import { largestDifference } from './largest-difference.js';
 import { type Shapes, seededInputs } from './seeded-inputs.js';
 
 /** How to validate. */
@@ -110,7 +111,7 @@ async function checkOff(
     return { name, passed: null, difference: null, detail };
   }
   const options = stamp['ipgraft.options'];
-  const difference = largestDifference(expected, await session.run(off.feeds));
+  const difference = differenceOf(expected, await session.run(off.feeds));
   if ('loraScale' in options && options.loraScale !== undefined && options.loraScale !== 0) {
     const detail = `off by ${off.by}, a LoRA stays merged in the weights: this is what it does`;
     return { name, passed: null, difference, detail };
@@ -120,7 +121,7 @@ async function checkOff(
 }
 
 async function checkOn(session: Session, { on }: ImageInputs, expected: Outputs): Promise<Check> {
-  const difference = largestDifference(expected, await session.run(on));
+  const difference = differenceOf(expected, await session.run(on));
   return {
     name: 'the adapter on, other numbers',
     passed: difference > 0 && Number.isFinite(difference),
@@ -141,7 +142,7 @@ async function warnOfTextAlone(
 
   async function lossOf(): Promise<string> {
     try {
-      const difference = largestDifference(expected, await session.run(textAlone));
+      const difference = differenceOf(expected, await session.run(textAlone));
       return `loses the last ${total} of them: on these inputs the result is off by ${difference.toPrecision(2)}`;
     } catch (error) {
       if (!(error instanceof IpgraftError)) throw error;
@@ -150,17 +151,9 @@ async function warnOfTextAlone(
   }
 }
 
-/** Largest absolute difference over all outputs; what is no number counts as infinite. */
-function largestDifference(expected: Outputs, found: Outputs): number {
-  let largest = 0;
-  for (const [name, { data }] of expected) {
-    const other = found.get(name)?.data;
-    if (other?.length !== data.length) return Number.POSITIVE_INFINITY;
-    for (let i = 0; i < data.length; i++) {
-      const difference = Math.abs(data[i]! - other[i]!);
-      if (!(difference <= largest))
-        largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
-    }
-  }
-  return largest;
+/** Over all outputs. */
+function differenceOf(expected: Outputs, found: Outputs): number {
+  return Math.max(
+    ...[...expected].map(([name, { data }]) => largestDifference(data, found.get(name)?.data ?? [])),
+  );
 }

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeFiles } from '../../compiler/io/write-files.js';
 import type { Pass } from '../../compiler/pass.js';
-import { bytesOf } from '../../compiler/wire/segment-bytes.js';
 import { insertImageMask } from '../../passes/insert-image-mask.js';
 import type { CrossAttention } from '../../passes/locate-cross-attention.js';
 import { imageMaskOf } from '../../passes/names.js';
@@ -36,10 +35,8 @@ async function maskModel(opset: number): Promise<Session> {
     pass,
     { irVersion: 8, opset },
   );
-  const parts: Uint8Array[] = [];
-  for (const segment of model.segments) for await (const chunk of bytesOf(segment)) parts.push(chunk);
   const path = join(freshFolder(), 'mask.onnx');
-  writeFileSync(path, Buffer.concat(parts));
+  await writeFiles([{ path, content: model }]);
   return load(path);
 }
 

@@ -1,4 +1,4 @@
-import { content, type Field, fields, read, text } from '../wire/fields.js';
+import { type Field, fields, read, text, WIRE } from '../wire/fields.js';
 import { Rope } from '../wire/rope.js';
 import { splice, textRecord } from '../wire/splice.js';
 import { type AttributeProto, onnx } from './proto.js';
@@ -14,11 +14,7 @@ export class Node {
   readonly record: Rope;
   /** Where the record starts in the base file; `null` for a node that was inserted. It is the node's identity. */
   readonly place: number | null;
-  private cachedFields: readonly Field[] | undefined;
-  private cachedInputs: readonly ValueName[] | undefined;
-  private cachedOutputs: readonly ValueName[] | undefined;
-  private cachedOpType: string | undefined;
-  private cachedName: string | undefined;
+  private cached: Decoded | undefined;
 
   constructor(record: Rope, place: number | null) {
     this.record = record;
@@ -26,13 +22,11 @@ export class Node {
   }
 
   get inputs(): readonly ValueName[] {
-    this.cachedInputs ??= this.texts(NODE.input);
-    return this.cachedInputs;
+    return this.decoded.inputs;
   }
 
   get outputs(): readonly ValueName[] {
-    this.cachedOutputs ??= this.texts(NODE.output);
-    return this.cachedOutputs;
+    return this.decoded.outputs;
   }
 
   /** The node by what it makes: unique in a graph, where a node's own name may be missing. */
@@ -41,17 +35,15 @@ export class Node {
   }
 
   get opType(): string {
-    this.cachedOpType ??= this.texts(NODE.opType)[0] ?? '';
-    return this.cachedOpType;
+    return this.decoded.opType;
   }
 
   get name(): string {
-    this.cachedName ??= this.texts(NODE.name)[0] ?? '';
-    return this.cachedName;
+    return this.decoded.name;
   }
 
   get domain(): string {
-    return this.texts(NODE.domain)[0] ?? '';
+    return this.decoded.domain;
   }
 
   /** For messages: the name, or what it makes where it has none. */
@@ -61,7 +53,7 @@ export class Node {
 
   /** One entry of the node's metadata (dynamo exports keep module paths there). */
   metadata(key: string): string | undefined {
-    for (const field of this.fieldsOf(NODE.metadata)) {
+    for (const field of this.decoded.metadata) {
       const entry = this.record.slice(field.payload, field.end);
       const parts = fields(entry);
       const keyField = parts.find((part) => part.number === ENTRY.key);
@@ -74,7 +66,7 @@ export class Node {
 
   /** An attribute by name, decoded; its tensor data only where it is small enough to be in memory. */
   attribute(name: string): AttributeProto | undefined {
-    for (const field of this.fieldsOf(NODE.attribute)) {
+    for (const field of this.decoded.attributes) {
       const bytes = this.record.slice(field.payload, field.end).bytes;
       if (bytes === undefined) continue;
       const attribute = read(field, 'an attribute', () => onnx.AttributeProto.decode(bytes));
@@ -85,17 +77,19 @@ export class Node {
 
   /** The graphs in the node's attributes (control flow keeps its branches there), whose nodes may read any value around them. */
   subgraphs(): Subgraph[] {
-    return this.inAttributes(ATTRIBUTE.graph, ATTRIBUTE.graphs).map(readSubgraph);
+    return this.inAttributes().flatMap(({ number, content: graph }) =>
+      number === ATTRIBUTE.graph || number === ATTRIBUTE.graphs ? [readSubgraph(graph)] : [],
+    );
   }
 
   /** Tensors in the node's attributes (a Constant has one, a subgraph many), however large their data is. */
   tensors(): TensorHeader[] {
-    const own = this.inAttributes(ATTRIBUTE.tensor, ATTRIBUTE.tensors).map(readTensorHeader);
-    const within = this.subgraphs().flatMap(({ initializers, nodes }) => [
-      ...initializers,
-      ...nodes.flatMap((node) => node.tensors()),
-    ]);
-    return [...own, ...within];
+    return this.inAttributes().flatMap(({ number, content: message }) => {
+      if (number === ATTRIBUTE.tensor || number === ATTRIBUTE.tensors) return [readTensorHeader(message)];
+      if (number !== ATTRIBUTE.graph && number !== ATTRIBUTE.graphs) return [];
+      const { initializers, nodes } = readSubgraph(message);
+      return [...initializers, ...nodes.flatMap((node) => node.tensors())];
+    });
   }
 
   /** The same node with one input changed: one record is replaced, every other byte stays. */
@@ -126,24 +120,67 @@ export class Node {
     );
   }
 
-  private texts(number: number): string[] {
-    return this.fieldsOf(number).map((field) => DECODER.decode(content(this.record, field)));
-  }
-
-  /** What the attributes hold in these fields. */
-  private inAttributes(...numbers: readonly number[]): Rope[] {
-    return this.fieldsOf(NODE.attribute).flatMap((field) => {
+  /** What stands in the attributes. */
+  private inAttributes(): { readonly number: number; readonly content: Rope }[] {
+    return this.decoded.attributes.flatMap((field) => {
       const attribute = this.record.slice(field.payload, field.end);
       return fields(attribute)
-        .filter(({ number }) => numbers.includes(number))
-        .map(({ payload, end }) => attribute.slice(payload, end));
+        .filter(({ wireType }) => wireType === WIRE.BYTES)
+        .map(({ number, payload, end }) => ({ number, content: attribute.slice(payload, end) }));
     });
   }
 
-  private fieldsOf(number: number): Field[] {
-    this.cachedFields ??= fields(this.record);
-    return this.cachedFields.filter((field) => field.number === number);
+  private get decoded(): Decoded {
+    this.cached ??= decode(this.record);
+    return this.cached;
   }
+}
+
+/** What a NodeProto says, its attributes and metadata as places. */
+interface Decoded {
+  readonly inputs: readonly ValueName[];
+  readonly outputs: readonly ValueName[];
+  readonly name: string;
+  readonly opType: string;
+  readonly domain: string;
+  readonly attributes: readonly Field[];
+  readonly metadata: readonly Field[];
+}
+
+function decode(record: Rope): Decoded {
+  const [inputs, outputs, attributes, metadata]: [ValueName[], ValueName[], Field[], Field[]] = [
+    [],
+    [],
+    [],
+    [],
+  ];
+  let [name, opType, domain] = ['', '', ''];
+  for (const field of fields(record)) {
+    switch (field.number) {
+      case NODE.input:
+        inputs.push(text(record, field));
+        break;
+      case NODE.output:
+        outputs.push(text(record, field));
+        break;
+      case NODE.name:
+        name = text(record, field);
+        break;
+      case NODE.opType:
+        opType = text(record, field);
+        break;
+      case NODE.domain:
+        domain = text(record, field);
+        break;
+      case NODE.attribute:
+        attributes.push(field);
+        break;
+      case NODE.metadata:
+        metadata.push(field);
+        break;
+    }
+  }
+  return { inputs, outputs, name, opType, domain, attributes, metadata };
 }
 
 /** A graph in an attribute. */
@@ -171,7 +208,6 @@ function readSubgraph(graph: Rope): Subgraph {
   };
 }
 
-const DECODER = new TextDecoder();
 const DESCRIBES_ITSELF: ReadonlySet<number> = new Set([
   NODE.input,
   NODE.output,

@@ -1,4 +1,4 @@
-import { content, fields, integer, integers, text } from '../wire/fields.js';
+import { fields, integer, integers, text } from '../wire/fields.js';
 import type { Rope } from '../wire/rope.js';
 import { ENTRY, TENSOR } from './schema.js';
 
@@ -60,7 +60,7 @@ export function readEntry(entry: Rope): [key: string, value: string] {
   let value = '';
   for (const field of fields(entry)) {
     if (field.number === ENTRY.key) key = text(entry, field);
-    else if (field.number === ENTRY.value) value = new TextDecoder().decode(content(entry, field));
+    else if (field.number === ENTRY.value) value = text(entry, field);
   }
   return [key, value];
 }

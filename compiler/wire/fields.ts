@@ -1,9 +1,12 @@
-import { Reader } from 'protobufjs';
 import { IpgraftError } from '../errors.js';
+import { Cursor } from './cursor.js';
 import type { Rope } from './rope.js';
 
 /** Protobuf wire types that ONNX files use. */
 export const WIRE = { VARINT: 0, FIXED64: 1, BYTES: 2, FIXED32: 5 } as const;
+
+/** Protobuf's largest field number. */
+const LARGEST_NUMBER = 2 ** 29 - 1;
 
 /** One record of a message, as positions in the message: its tag starts at `start`, its content runs from `payload` to `end`. */
 export interface Field {
@@ -24,55 +27,69 @@ export function fields(message: Rope): Field[] {
   while (position < message.length) {
     const { segment, start } = message.segmentAt(position)!;
     if (segment.kind !== 'loaded') throw malformed(position, 'a tag', 'tensor data');
-    const reader = Reader.create(segment.bytes);
-    reader.pos = position - start;
-    while (reader.pos < reader.len) {
-      const field = readHeader(reader, start);
+    const cursor = new Cursor(segment.bytes, position - start);
+    while (!cursor.atEnd) {
+      const field = readHeader(cursor, start);
       if (field.end > message.length) throw truncated(field.start, field.end - field.payload, message.length);
       found.push(field);
       position = field.end;
-      if (position - start > reader.len) break;
-      reader.pos = position - start;
+      cursor.position = position - start;
     }
   }
   return found;
 }
 
-/** Reads a tag and, for bytes, their length; leaves the reader behind them. `base` is added to all positions. */
-export function readHeader(reader: Reader, base: number): Field {
-  const start = base + reader.pos;
+/** Reads a tag and, for bytes, their length; leaves the cursor behind them. `base` is added to all positions. */
+export function readHeader(cursor: Cursor, base: number): Field {
+  const start = base + cursor.position;
   try {
-    const tag = reader.uint32();
-    const number = tag >>> 3;
+    const tag = cursor.varint();
+    const number = Math.floor(tag / 8);
     const wireType = tag & 7;
-    if (number === 0) throw malformed(start, 'a field number', '0');
-    let payload = base + reader.pos;
+    if (number === 0 || number > LARGEST_NUMBER) throw malformed(start, 'a field number', `${number}`);
+    let payload = base + cursor.position;
     let length: number;
     if (wireType === WIRE.BYTES) {
-      length = Number(reader.uint64());
-      payload = base + reader.pos;
+      length = cursor.varint();
+      payload = base + cursor.position;
     } else if (wireType === WIRE.VARINT) {
-      reader.skipType(wireType);
-      length = base + reader.pos - payload;
+      cursor.varint();
+      length = base + cursor.position - payload;
     } else if (wireType === WIRE.FIXED64) length = 8;
     else if (wireType === WIRE.FIXED32) length = 4;
     else throw malformed(start, 'wire type 0, 1, 2 or 5', `${wireType}`);
     if (!Number.isSafeInteger(length)) throw malformed(start, 'a record length', `${length}`);
     return { number, wireType, start, payload, end: payload + length };
   } catch (error) {
-    if (error instanceof RangeError) throw truncated(start, 1, base + reader.len);
-    if (error instanceof IpgraftError) throw error;
-    throw malformed(start, 'a varint', String(error));
+    if (error instanceof RangeError) throw truncated(start, 1, base + cursor.bytes.length);
+    if (error instanceof SyntaxError) throw malformed(start, 'a varint', error.message);
+    throw error;
   }
 }
 
 /** A field's content as text. */
 export function text(message: Rope, field: Field): string {
-  return new TextDecoder().decode(content(message, field));
+  return decodeText(content(message, field));
 }
+
+const DECODER = new TextDecoder();
+/** Up to here plain ASCII is read faster by hand. Bytes. */
+const SHORT_TEXT = 256;
+
+/** UTF-8 bytes as text. */
+export function decodeText(bytes: Uint8Array): string {
+  if (bytes.length > SHORT_TEXT) return DECODER.decode(bytes);
+  for (const byte of bytes) if (byte >= 0x80) return DECODER.decode(bytes);
+  return String.fromCharCode.apply(null, bytes as unknown as number[]);
+}
+
+const NOWHERE = { segment: undefined, start: 0 };
 
 /** A field's content in memory. @throws IpgraftError `WIRE_MALFORMED` when it is too large to be what it should be. */
 export function content(message: Rope, field: Field): Uint8Array {
+  const { segment, start } = message.segmentAt(field.payload) ?? NOWHERE;
+  if (segment?.kind === 'loaded' && field.end - start <= segment.length)
+    return segment.bytes.subarray(field.payload - start, field.end - start);
   const bytes = message.slice(field.payload, field.end).bytes;
   if (bytes === undefined)
     throw malformed(field.start, 'a short field', `${field.end - field.payload} bytes`);
@@ -82,16 +99,16 @@ export function content(message: Rope, field: Field): Uint8Array {
 /** A field's content as a signed number, exact up to 2^53. */
 export function integer(message: Rope, field: Field): number {
   if (field.wireType !== WIRE.VARINT) throw malformed(field.start, 'a varint', `wire type ${field.wireType}`);
-  return read(field, 'a varint', () => Number(Reader.create(content(message, field)).int64()));
+  return read(field, 'a varint', () => new Cursor(content(message, field)).signedVarint());
 }
 
 /** Repeated integers, packed or one by one, as both are legal. */
 export function integers(message: Rope, field: Field): number[] {
   if (field.wireType === WIRE.VARINT) return [integer(message, field)];
   return read(field, 'packed varints', () => {
-    const reader = Reader.create(content(message, field));
+    const cursor = new Cursor(content(message, field));
     const values: number[] = [];
-    while (reader.pos < reader.len) values.push(Number(reader.int64()));
+    while (!cursor.atEnd) values.push(cursor.signedVarint());
     return values;
   });
 }

@@ -1,6 +1,6 @@
-import { Reader } from 'protobufjs';
 import { IpgraftError } from '../errors.js';
 import type { ByteSource } from '../io/byte-source.js';
+import { Cursor } from './cursor.js';
 import { readHeader, WIRE } from './fields.js';
 import { Rope, type Segment } from './rope.js';
 
@@ -53,9 +53,8 @@ class SparseLoader {
     }
     for (let position = start; position < end; ) {
       await this.ensure(Math.min(position + LONGEST_HEADER, end));
-      const reader = Reader.create(this.buffer.subarray(0, Math.min(this.filled, end - this.runStart)));
-      reader.pos = position - this.runStart;
-      const field = readHeader(reader, this.runStart);
+      const read = this.buffer.subarray(0, Math.min(this.filled, end - this.runStart));
+      const field = readHeader(new Cursor(read, position - this.runStart), this.runStart);
       if (field.end > end) {
         throw new IpgraftError(
           'WIRE_TRUNCATED',

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { IpgraftError } from './errors.js';
 
 const schema = z.discriminatedUnion('isBase', [

@@ -12,7 +12,7 @@
  */
 export type { Edit } from '../compiler/edit/edit.js';
 export { CATALOGUE, type ErrorCode, type Facts, IpgraftError } from '../compiler/errors.js';
-export { type ByteSource, blobSource, bufferSource } from '../compiler/io/byte-source.js';
+export { type ByteSource, blobSource, bufferSource, rangeSource } from '../compiler/io/byte-source.js';
 export type { ModelFolder } from '../compiler/io/model-folder.js';
 export type { WriteOptions } from '../compiler/io/write-files.js';
 export type { Adapter } from '../passes/adapter/adapter.js';

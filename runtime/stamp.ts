@@ -1,7 +1,9 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { IpgraftError } from '../compiler/errors.js';
 import type { Model } from '../compiler/onnx/read-model.js';
 import type { Adapter } from '../passes/adapter/adapter.js';
+
+const count = z.int().check(z.positive());
 
 const stampSchema = z.object({
   /** The text input. */
@@ -11,9 +13,9 @@ const stampSchema = z.object({
     z.array(
       z.object({
         name: z.string(),
-        tokens: z.int().positive(),
-        images: z.int().positive().default(1),
-        family: z.string().optional(),
+        tokens: count,
+        images: z._default(count, 1),
+        family: z.optional(z.string()),
       }),
     ),
   ),
@@ -22,11 +24,11 @@ const stampSchema = z.object({
       z.object({
         tokens: z.enum(['split', 'input', 'embeds']),
         scale: z.string(),
-        hoist: z.boolean().default(false),
-        loraScale: z.number().optional(),
-        embedsScaling: z.string().optional(),
+        hoist: z._default(z.boolean(), false),
+        loraScale: z.optional(z.number()),
+        embedsScaling: z.optional(z.string()),
       }),
-      z.object({ dropImageTokens: z.int().positive() }),
+      z.object({ dropImageTokens: count }),
     ]),
   ),
 });
@@ -66,16 +68,14 @@ export function readStamp({ graph, source }: Model): ReadStamp {
   );
 }
 
-function json<T extends z.ZodType>(schema: T) {
-  return z
-    .string()
-    .transform((text, context): unknown => {
-      try {
-        return JSON.parse(text);
-      } catch {
-        context.addIssue({ code: 'custom', message: 'no JSON' });
-        return z.NEVER;
-      }
-    })
-    .pipe(schema);
+function json<T extends z.ZodMiniType>(schema: T) {
+  const parsed = z.transform((text: string, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      context.issues.push({ code: 'custom', message: 'no JSON', input: text });
+      return z.NEVER;
+    }
+  });
+  return z.pipe(z.pipe(z.string(), parsed), schema);
 }

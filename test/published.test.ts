@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { openCheckpoint } from '../compiler/checkpoint/open-checkpoint.js';
-import type { ByteSource } from '../compiler/io/byte-source.js';
+import { type ByteSource, rangeSource } from '../compiler/io/byte-source.js';
 import { type Adapter, readAdapters } from '../passes/adapter/adapter.js';
 import { encoderOf } from '../passes/adapter/encoder.js';
 import { fitAdapter } from '../passes/adapter/fit.js';
@@ -348,16 +348,11 @@ function sparseFile(name: string, shapes: Shapes): ByteSource {
   const head = new Uint8Array(8 + header.length);
   new DataView(head.buffer).setBigUint64(0, BigInt(header.length), true);
   head.set(header, 8);
-  return {
-    name,
-    size: head.length + end,
-    async read(offset, length) {
-      const bytes = new Uint8Array(length);
-      bytes.set(head.subarray(offset, offset + length));
-      return bytes;
-    },
-    close: async () => {},
-  };
+  return rangeSource(name, head.length + end, async (offset, length) => {
+    const bytes = new Uint8Array(length);
+    bytes.set(head.subarray(offset, offset + length));
+    return bytes;
+  });
 }
 
 function unetOf({ c, widths }: Unet, inputWidth: number): Located {

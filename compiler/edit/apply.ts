@@ -59,16 +59,12 @@ export function apply(graph: Graph, edits: readonly Edit[]): Graph {
 /** A graph's nodes while edits change them: insertions are kept by their anchor and laid out once at the end. */
 class NodeList {
   private readonly base: readonly Node[];
-  private readonly byOutput = new Map<ValueName, Node>();
+  private indexed: Map<ValueName, Node> | undefined;
   private readonly replaced = new Map<Node, Node>();
   private readonly inserted = new Map<ValueName, Node[]>();
-  /** Where “in front of all nodes of the base” is. */
-  private readonly first: ValueName;
 
   constructor(base: readonly Node[]) {
     this.base = base;
-    this.first = base.find((node) => node.place !== null)!.id;
-    for (const node of base) this.index(node);
   }
 
   get(value: ValueName): Node {
@@ -91,7 +87,9 @@ class NodeList {
     this.index(changed);
   }
 
-  toArray(): Node[] {
+  toArray(): readonly Node[] {
+    // Many edits, such as metadata, leave the nodes alone.
+    if (this.indexed === undefined) return this.base;
     const laid: Node[] = [];
     const lay = (node: Node): void => {
       for (const earlier of this.inserted.get(node.id) ?? []) lay(earlier);
@@ -102,6 +100,19 @@ class NodeList {
     };
     this.base.forEach(lay);
     return laid;
+  }
+
+  /** Where “in front of all nodes of the base” is. */
+  private get first(): ValueName {
+    return this.base.find((node) => node.place !== null)!.id;
+  }
+
+  private get byOutput(): Map<ValueName, Node> {
+    if (this.indexed === undefined) {
+      this.indexed = new Map();
+      for (const node of this.base) this.index(node);
+    }
+    return this.indexed;
   }
 
   private index(node: Node): void {

@@ -1,7 +1,8 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { IpgraftError } from '../errors.js';
 import type { Edit } from './edit.js';
 
+const count = z.int().check(z.nonnegative());
 const dimension = z.union([z.number(), z.string(), z.null()]);
 
 const entry = z.discriminatedUnion('kind', [
@@ -9,7 +10,7 @@ const entry = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('rewire'),
     node: z.string(),
-    input: z.int().nonnegative(),
+    input: count,
     from: z.string(),
     to: z.string(),
   }),
@@ -18,15 +19,15 @@ const entry = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('set-input-dimension'),
     input: z.string(),
-    axis: z.int().nonnegative(),
+    axis: count,
     from: dimension,
     to: dimension,
   }),
   z.strictObject({
     kind: z.literal('set-metadata'),
     key: z.string(),
-    from: z.string().nullable(),
-    to: z.string().nullable(),
+    from: z.nullable(z.string()),
+    to: z.nullable(z.string()),
   }),
 ]);
 

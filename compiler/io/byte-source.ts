@@ -13,6 +13,8 @@ export interface ByteSource {
    * @throws IpgraftError `WIRE_TRUNCATED` when the source ends before.
    */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Fills `target` with the bytes from `offset`: for whoever reads much and keeps little. @throws as {@link read} */
+  readInto(target: Uint8Array, offset: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -28,26 +30,33 @@ export function checkRange(source: Pick<ByteSource, 'name' | 'size'>, offset: nu
 
 /** Bytes already in memory. */
 export function bufferSource(bytes: Uint8Array, name = 'buffer'): ByteSource {
-  return {
-    name,
-    size: bytes.length,
-    async read(offset, length) {
-      checkRange(this, offset, length);
-      return bytes.subarray(offset, offset + length);
-    },
-    async close() {},
-  };
+  return rangeSource(name, bytes.length, async (offset, length) => bytes.subarray(offset, offset + length));
 }
 
 /** A `Blob` or a browser `File`. */
 export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name) : 'blob'): ByteSource {
+  return rangeSource(
+    name,
+    blob.size,
+    async (offset, length) => new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer()),
+  );
+}
+
+/** Bytes that `get` fetches by range, such as those of an HTTP server. It is asked for ranges within `size` only. */
+export function rangeSource(
+  name: string,
+  size: number,
+  get: (offset: number, length: number) => Promise<Uint8Array>,
+): ByteSource {
+  const read = async (offset: number, length: number) => {
+    checkRange({ name, size }, offset, length);
+    return get(offset, length);
+  };
   return {
     name,
-    size: blob.size,
-    async read(offset, length) {
-      checkRange(this, offset, length);
-      return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
-    },
+    size,
+    read,
+    readInto: async (target, offset) => target.set(await read(offset, target.length)),
     async close() {},
   };
 }

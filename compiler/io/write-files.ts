@@ -1,8 +1,9 @@
-import { constants, copyFile, mkdir, open, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { IpgraftError } from '../errors.js';
 import type { Rope } from '../wire/rope.js';
-import { bytesOf } from '../wire/segment-bytes.js';
+import { copyWhole } from './copy-file.js';
+import { writeRope } from './file-writer.js';
 
 /** One file to write: bytes, or the copy of another file. */
 export interface OutputFile {
@@ -21,9 +22,6 @@ export interface WriteOptions {
   /** Stops the work; nothing is left behind. */
   readonly signal?: AbortSignal;
 }
-
-/** What is read and written at once. Bytes. */
-const CHUNK = 8 * 1024 * 1024;
 
 /**
  * Writes files that belong together: each under a temporary name first, renamed when all are complete, in the given
@@ -53,11 +51,8 @@ export async function writeFiles(files: readonly OutputFile[], options: WriteOpt
     for (const [i, { path, content }] of files.entries()) {
       const topmost = await mkdir(dirname(path), { recursive: true });
       if (topmost !== undefined) for (const folder of upTo(topmost, dirname(path))) madeFolders.add(folder);
-      if ('copyOf' in content) {
-        // The kernel copies, or shares the blocks where the file system can.
-        await copyFile(content.copyOf, drafts[i]!, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
-        progress(content.size);
-      } else await writeRope(drafts[i]!, content, progress);
+      if ('copyOf' in content) await copyWhole(content.copyOf, drafts[i]!, progress);
+      else await writeRope(drafts[i]!, content, progress);
     }
     options.signal?.throwIfAborted();
     for (const [i, { path }] of files.entries()) {
@@ -120,49 +115,6 @@ async function refuseExisting(path: string, force: boolean): Promise<void> {
   const file = basename(path);
   if (!isFile) throw new IpgraftError('OUTPUT_FAILED', `${file} was not written: it is no file`, { file });
   if (!force) throw new IpgraftError('OUTPUT_EXISTS', `${file} exists already`, { file });
-}
-
-async function writeRope(path: string, rope: Rope, progress: (bytes: number) => void): Promise<void> {
-  const handle = await open(path, 'wx');
-  try {
-    const batch = new Batch();
-    for (const segment of rope.segments) {
-      for await (const bytes of bytesOf(segment)) {
-        batch.add(bytes);
-        if (batch.length >= CHUNK) progress(await batch.flush(handle));
-      }
-    }
-    progress(await batch.flush(handle));
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Collects small pieces so that each write to disk is a large one. */
-class Batch {
-  length = 0;
-  private pieces: Uint8Array[] = [];
-
-  add(bytes: Uint8Array): void {
-    this.pieces.push(bytes);
-    this.length += bytes.length;
-  }
-
-  async flush(handle: {
-    writev(buffers: readonly NodeJS.ArrayBufferView[]): Promise<{ bytesWritten: number }>;
-  }): Promise<number> {
-    const { length } = this;
-    if (length === 0) return 0;
-    let pieces = this.pieces;
-    for (let left = length; left > 0; ) {
-      const { bytesWritten } = await handle.writev(pieces);
-      left -= bytesWritten;
-      if (left > 0) pieces = [Buffer.concat(pieces).subarray(bytesWritten)];
-    }
-    this.pieces = [];
-    this.length = 0;
-    return length;
-  }
 }
 
 /** What the file system says, in our words; our own errors and an abort pass through. */

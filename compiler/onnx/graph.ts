@@ -53,7 +53,9 @@ export class Graph implements GraphParts {
   }
 
   with(changes: Partial<GraphParts>): Graph {
-    return new Graph({ ...(this as GraphParts), ...changes });
+    const changed = new Graph({ ...(this as GraphParts), ...changes });
+    if (changed.nodes === this.nodes) changed.adopt(this);
+    return changed;
   }
 
   /** Version of ai.onnx. */
@@ -91,6 +93,13 @@ export class Graph implements GraphParts {
   position(node: Node): number {
     this.positions ??= new Map(this.nodes.map((each, index) => [each, index]));
     return this.positions.get(node) ?? -1;
+  }
+
+  /** What was derived from the same nodes need not be derived again. */
+  private adopt({ producers, readers, positions }: Graph): void {
+    this.producers = producers;
+    this.readers = readers;
+    this.positions = positions;
   }
 
   /** Whether any value of the graph bears this name. */

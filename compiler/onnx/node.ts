@@ -1,4 +1,4 @@
-import { type Field, fields, read, text, WIRE } from '../wire/fields.js';
+import { type Field, fields, read, text } from '../wire/fields.js';
 import { Rope } from '../wire/rope.js';
 import { splice, textRecord } from '../wire/splice.js';
 import { type AttributeProto, onnx } from './proto.js';
@@ -15,6 +15,7 @@ export class Node {
   /** Where the record starts in the base file; `null` for a node that was inserted. It is the node's identity. */
   readonly place: number | null;
   private cached: Decoded | undefined;
+  private cachedInner: readonly Inner[] | undefined;
 
   constructor(record: Rope, place: number | null) {
     this.record = record;
@@ -77,17 +78,14 @@ export class Node {
 
   /** The graphs in the node's attributes (control flow keeps its branches there), whose nodes may read any value around them. */
   subgraphs(): Subgraph[] {
-    return this.inAttributes().flatMap(({ number, content: graph }) =>
-      number === ATTRIBUTE.graph || number === ATTRIBUTE.graphs ? [readSubgraph(graph)] : [],
-    );
+    return this.inner.flatMap(({ isGraph, content }) => (isGraph ? [readSubgraph(content)] : []));
   }
 
   /** Tensors in the node's attributes (a Constant has one, a subgraph many), however large their data is. */
   tensors(): TensorHeader[] {
-    return this.inAttributes().flatMap(({ number, content: message }) => {
-      if (number === ATTRIBUTE.tensor || number === ATTRIBUTE.tensors) return [readTensorHeader(message)];
-      if (number !== ATTRIBUTE.graph && number !== ATTRIBUTE.graphs) return [];
-      const { initializers, nodes } = readSubgraph(message);
+    return this.inner.flatMap(({ isGraph, content }) => {
+      if (!isGraph) return [readTensorHeader(content)];
+      const { initializers, nodes } = readSubgraph(content);
       return [...initializers, ...nodes.flatMap((node) => node.tensors())];
     });
   }
@@ -120,14 +118,9 @@ export class Node {
     );
   }
 
-  /** What stands in the attributes. */
-  private inAttributes(): { readonly number: number; readonly content: Rope }[] {
-    return this.decoded.attributes.flatMap((field) => {
-      const attribute = this.record.slice(field.payload, field.end);
-      return fields(attribute)
-        .filter(({ wireType }) => wireType === WIRE.BYTES)
-        .map(({ number, payload, end }) => ({ number, content: attribute.slice(payload, end) }));
-    });
+  private get inner(): readonly Inner[] {
+    this.cachedInner ??= this.decoded.attributes.flatMap((field) => innerOf(this.record, field));
+    return this.cachedInner;
   }
 
   private get decoded(): Decoded {
@@ -181,6 +174,25 @@ function decode(record: Rope): Decoded {
     }
   }
   return { inputs, outputs, name, opType, domain, attributes, metadata };
+}
+
+/** A tensor or a graph in an attribute. */
+interface Inner {
+  readonly isGraph: boolean;
+  readonly content: Rope;
+}
+
+const TENSORS: readonly number[] = [ATTRIBUTE.tensor, ATTRIBUTE.tensors];
+const GRAPHS: readonly number[] = [ATTRIBUTE.graph, ATTRIBUTE.graphs];
+
+function innerOf(record: Rope, { payload, end }: Field): Inner[] {
+  const attribute = record.slice(payload, end);
+  return fields(attribute)
+    .filter(({ number }) => TENSORS.includes(number) || GRAPHS.includes(number))
+    .map((field) => ({
+      isGraph: GRAPHS.includes(field.number),
+      content: attribute.slice(field.payload, field.end),
+    }));
 }
 
 /** A graph in an attribute. */

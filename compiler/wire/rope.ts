@@ -21,7 +21,7 @@ export interface StoredSegment {
 export interface ProducedSegment {
   readonly kind: 'produced';
   readonly length: number;
-  /** Yields exactly `length` bytes, the same ones at each call. */
+  /** Yields exactly `length` bytes, the same ones at each call. A chunk holds until the next is asked for. */
   produce(): AsyncIterable<Uint8Array>;
 }
 

@@ -16,6 +16,7 @@ export async function* bytesOf(segment: Segment): AsyncIterable<Uint8Array> {
 
 /** All of a segment at once: for one weight, never for a model. */
 export async function wholeSegment(segment: Segment): Promise<Uint8Array> {
+  if (segment.kind === 'stored') return segment.source.read(segment.offset, segment.length);
   const bytes = new Uint8Array(segment.length);
   let filled = 0;
   for await (const chunk of bytesOf(segment)) {

@@ -1,4 +1,4 @@
-import { Writer } from 'protobufjs';
+import { Writer } from 'protobufjs/minimal.js';
 import { type Field, fields, WIRE } from './fields.js';
 import { Rope } from './rope.js';
 

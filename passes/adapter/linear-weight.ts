@@ -15,40 +15,68 @@ export function weightData(tensor: CheckpointTensor, type: FloatType, transposed
     length: elements * FLOAT_SIZE[type],
     async *produce() {
       const bytes = await tensor.read();
-      if (from === type) yield transposed ? transpose(bytes, tensor.shape, FLOAT_SIZE[type]) : bytes;
-      else {
-        const converted = encodeFloats(decodeFloats(bytes, from), type);
-        yield transposed ? transpose(converted, tensor.shape, FLOAT_SIZE[type]) : converted;
-      }
+      const parts = transposed ? transposedStrips(bytes, tensor.shape, FLOAT_SIZE[from]) : [bytes];
+      for (const part of parts) yield from === type ? part : encodeFloats(decodeFloats(part, from), type);
     },
   };
 }
 
-/** Rows to columns, in tiles that stay in the processor's cache. */
-function transpose(bytes: Uint8Array, shape: readonly number[], size: number): Uint8Array {
+/** Columns that become rows together: few enough that what they touch stays in a processor's first cache. */
+const STRIP = 32;
+
+/** Rows to columns, a strip of columns at a time. */
+function* transposedStrips(bytes: Uint8Array, shape: readonly number[], size: number): Iterable<Uint8Array> {
   const [rows, columns] = shape as [number, number];
-  const source = size === 4 ? words(bytes) : halfWords(bytes);
-  const target = size === 4 ? new Uint32Array(source.length) : new Uint16Array(source.length);
-  const tile = 32;
-  for (let top = 0; top < rows; top += tile) {
-    const bottom = Math.min(top + tile, rows);
-    for (let left = 0; left < columns; left += tile) {
-      const right = Math.min(left + tile, columns);
-      for (let row = top; row < bottom; row++) {
-        for (let column = left; column < right; column++)
-          target[column * rows + row] = source[row * columns + column]!;
-      }
+  // A typed array must begin at a multiple of its element size.
+  const { buffer, byteOffset } = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
+  const strip = new ArrayBuffer(STRIP * rows * size);
+  const [source, target] =
+    size === 4
+      ? [new Uint32Array(buffer, byteOffset, rows * columns), new Uint32Array(strip)]
+      : [new Uint16Array(buffer, byteOffset, rows * columns), new Uint16Array(strip)];
+  const inPairs = size === 2 && rows % 2 === 0 && columns % 2 === 0;
+  const pairs = inPairs ? new Uint32Array(buffer, byteOffset, (rows * columns) / 2) : null;
+  const targetPairs = new Uint32Array(strip);
+  for (let left = 0; left < columns; left += STRIP) {
+    const width = Math.min(STRIP, columns - left);
+    if (pairs === null) transposeStrip(source, target, rows, columns, left, width);
+    else transposePairs(pairs, targetPairs, rows / 2, columns / 2, left / 2, width / 2);
+    yield new Uint8Array(strip, 0, width * rows * size);
+  }
+}
+
+type Words = Uint16Array | Uint32Array;
+
+function transposeStrip(
+  source: Words,
+  strip: Words,
+  rows: number,
+  columns: number,
+  left: number,
+  width: number,
+): void {
+  for (let row = 0; row < rows; row++) {
+    let from = row * columns + left;
+    for (let to = row; to < width * rows; to += rows) strip[to] = source[from++]!;
+  }
+}
+
+/** The same for numbers of two bytes, two by two: half the loads and stores. Counts and places are of pairs. */
+function transposePairs(
+  source: Uint32Array,
+  strip: Uint32Array,
+  rows: number,
+  columns: number,
+  left: number,
+  width: number,
+): void {
+  for (let row = 0; row < rows; row++) {
+    let upper = 2 * row * columns + left;
+    let lower = upper + columns;
+    for (let to = row; to < 2 * width * rows; to += 2 * rows) {
+      const [a, b] = [source[upper++]!, source[lower++]!];
+      strip[to] = (a & 0xffff) | (b << 16);
+      strip[to + rows] = (a >>> 16) | (b & 0xffff0000);
     }
   }
-  return new Uint8Array(target.buffer);
-}
-
-function words(bytes: Uint8Array): Uint32Array {
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
-  return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
-}
-
-function halfWords(bytes: Uint8Array): Uint16Array {
-  const aligned = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes);
-  return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type ByteSource, bufferSource, checkRange } from '../../../compiler/io/byte-source.js';
+import { type ByteSource, bufferSource, rangeSource } from '../../../compiler/io/byte-source.js';
 import { ATTRIBUTE, GRAPH, MODEL, modelMessage, NODE, TENSOR } from '../../../compiler/onnx/schema.js';
 import { LARGE, loadSparse, type MessageType } from '../../../compiler/wire/load-sparse.js';
 import { Rope } from '../../../compiler/wire/rope.js';
@@ -9,40 +9,28 @@ import { record, textRecord } from '../../../compiler/wire/splice.js';
 import { refusal } from '../../refusal.js';
 
 /** A source that says how much of it was read. */
-function counting(source: ByteSource): ByteSource & { bytesRead: number; reads: number } {
-  return {
-    name: source.name,
-    size: source.size,
-    bytesRead: 0,
-    reads: 0,
-    read(offset, length) {
-      this.bytesRead += length;
-      this.reads += 1;
-      return source.read(offset, length);
-    },
-    close: () => source.close(),
+function counting(source: ByteSource): { readonly source: ByteSource; bytesRead: number } {
+  const counted = { bytesRead: 0 };
+  const read = (offset: number, length: number) => {
+    counted.bytesRead += length;
+    return source.read(offset, length);
   };
+  return Object.assign(counted, { source: rangeSource(source.name, source.size, read) });
 }
 
 /** A rope as a file; what is produced reads as zeros and takes no memory. */
 function fileOf(rope: Rope): ByteSource {
-  return {
-    name: 'virtual.onnx',
-    size: rope.length,
-    async read(offset, length) {
-      checkRange(this, offset, length);
-      const bytes = new Uint8Array(length);
-      for (let position = offset; position < offset + length; ) {
-        const { segment, start } = rope.segmentAt(position)!;
-        const end = Math.min(offset + length, start + segment.length);
-        if (segment.kind === 'loaded')
-          bytes.set(segment.bytes.subarray(position - start, end - start), position - offset);
-        position = end;
-      }
-      return bytes;
-    },
-    async close() {},
-  };
+  return rangeSource('virtual.onnx', rope.length, async (offset, length) => {
+    const bytes = new Uint8Array(length);
+    for (let position = offset; position < offset + length; ) {
+      const { segment, start } = rope.segmentAt(position)!;
+      const end = Math.min(offset + length, start + segment.length);
+      if (segment.kind === 'loaded')
+        bytes.set(segment.bytes.subarray(position - start, end - start), position - offset);
+      position = end;
+    }
+    return bytes;
+  });
 }
 
 function zeros(length: number): Rope {
@@ -73,18 +61,18 @@ describe('loadSparse', () => {
       record(MODEL.graph, Rope.join([...tensors, textRecord(GRAPH.name, 'main')])),
       textRecord(MODEL.opsetImport, ''),
     ]);
-    const source = counting(fileOf(file));
-    const loaded = await loadSparse(source, modelMessage);
+    const counted = counting(fileOf(file));
+    const loaded = await loadSparse(counted.source, modelMessage);
     assert.equal(loaded.length, file.length);
     assert.deepEqual(holes(loaded), new Array(60).fill(100_000_000));
-    assert.ok(source.bytesRead < 1_000_000, `${source.bytesRead} bytes were read`);
+    assert.ok(counted.bytesRead < 1_000_000, `${counted.bytesRead} bytes were read`);
   });
 
   it('reads every byte that it keeps, once', async () => {
     const bytes = new Uint8Array(await bytesIn(record(1, new Uint8Array(LARGE - 10))));
-    const source = counting(bufferSource(bytes));
-    await loadSparse(source, {});
-    assert.equal(source.bytesRead, bytes.length);
+    const counted = counting(bufferSource(bytes));
+    await loadSparse(counted.source, {});
+    assert.equal(counted.bytesRead, bytes.length);
   });
 
   const big = zeros(LARGE);

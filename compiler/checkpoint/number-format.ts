@@ -1,4 +1,3 @@
-import { getFloat16 } from '@petamoriken/float16';
 import { IpgraftError } from '../errors.js';
 import type { FloatType } from '../onnx/data-type.js';
 import type { CheckpointDtype } from './checkpoint.js';
@@ -9,10 +8,13 @@ let halfTable: Float32Array | undefined;
 function halves(): Float32Array {
   if (halfTable === undefined) {
     halfTable = new Float32Array(65536);
-    const view = new DataView(new ArrayBuffer(2));
-    for (let bits = 0; bits < 65536; bits++) {
-      view.setUint16(0, bits);
-      halfTable[bits] = getFloat16(view, 0);
+    const bits = new Uint32Array(halfTable.buffer);
+    for (let half = 0; half < 0x8000; half++) {
+      const [exponent, mantissa] = [half >>> 10, half & 0x3ff];
+      // The exponents' biases, 127 and 15, are 112 apart; 31 stands for infinity and NaN, as 255 does.
+      if (exponent === 0) halfTable[half] = mantissa * 2 ** -24;
+      else bits[half] = ((exponent === 31 ? 255 : exponent + 112) << 23) | (mantissa << 13);
+      bits[half | 0x8000] = bits[half]! | 0x80000000;
     }
   }
   return halfTable;
@@ -34,18 +36,21 @@ export function floatTypeOf(dtype: CheckpointDtype, name: string): FloatType {
   });
 }
 
-/** Little-endian bytes of a floating type as float32 numbers; exact. */
-export function decodeFloats(bytes: Uint8Array, type: FloatType): Float32Array {
+/** Little-endian bytes of a floating type as float32 numbers; exact. Halves are decoded into `room`, where it is given and large enough. */
+export function decodeFloats(bytes: Uint8Array, type: FloatType, room?: Float32Array): Float32Array {
   // A typed array must begin at a multiple of its element size; Buffer's own slice would not copy.
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
   if (type === 'float') return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
   const bits = new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
-  const values = new Float32Array(bits.length);
+  const values =
+    room !== undefined && room.length >= bits.length
+      ? room.subarray(0, bits.length)
+      : new Float32Array(bits.length);
   if (type === 'float16') {
     const table = halves();
     for (let i = 0; i < bits.length; i++) values[i] = table[bits[i]!]!;
   } else {
-    const high = new Uint32Array(values.buffer);
+    const high = new Uint32Array(values.buffer, values.byteOffset, values.length);
     for (let i = 0; i < bits.length; i++) high[i] = bits[i]! << 16;
   }
   return values;

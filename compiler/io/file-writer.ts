@@ -6,6 +6,8 @@ import { SHORT_READ } from './file-source.js';
 
 /** Stays in a processor's second cache between being read and being written: with a megabyte a copy takes twice the time. Bytes. */
 const BUFFER = SHORT_READ;
+/** Pieces of this length need not be gathered. Bytes. */
+const WORTH_A_WRITE = 32 * 1024;
 /** After so many bytes whatever else waits gets its turn, such as Ctrl-C. */
 const TURN = 8 * 1024 * 1024;
 
@@ -46,6 +48,11 @@ class FileWriter {
   }
 
   async put(bytes: Uint8Array): Promise<void> {
+    if (bytes.length >= WORTH_A_WRITE) {
+      this.flush();
+      this.write(bytes);
+      return this.takeTurns();
+    }
     for (let done = 0; done < bytes.length; ) {
       const part = bytes.subarray(done, done + this.room);
       this.buffer.set(part, this.filled);
@@ -76,6 +83,10 @@ class FileWriter {
     this.filled += count;
     if (this.room > 0) return;
     this.flush();
+    await this.takeTurns();
+  }
+
+  private async takeTurns(): Promise<void> {
     if (this.sinceTurn < TURN) return;
     this.onWritten(this.sinceTurn);
     this.sinceTurn = 0;
@@ -83,9 +94,12 @@ class FileWriter {
   }
 
   private flush(): void {
-    for (let done = 0; done < this.filled; )
-      done += writeSync(this.file, this.buffer, done, this.filled - done);
-    this.sinceTurn += this.filled;
+    this.write(this.buffer.subarray(0, this.filled));
     this.filled = 0;
+  }
+
+  private write(bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.length; ) done += writeSync(this.file, bytes, done, bytes.length - done);
+    this.sinceTurn += bytes.length;
   }
 }

@@ -69,19 +69,10 @@ export function readHeader(cursor: Cursor, base: number): Field {
 
 /** A field's content as text. */
 export function text(message: Rope, field: Field): string {
-  return decodeText(content(message, field));
+  return DECODER.decode(content(message, field));
 }
 
 const DECODER = new TextDecoder();
-/** Up to here plain ASCII is read faster by hand. Bytes. */
-const SHORT_TEXT = 256;
-
-/** UTF-8 bytes as text. */
-export function decodeText(bytes: Uint8Array): string {
-  if (bytes.length > SHORT_TEXT) return DECODER.decode(bytes);
-  for (const byte of bytes) if (byte >= 0x80) return DECODER.decode(bytes);
-  return String.fromCharCode.apply(null, bytes as unknown as number[]);
-}
 
 const NOWHERE = { segment: undefined, start: 0 };
 

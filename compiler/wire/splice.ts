@@ -4,17 +4,31 @@ import { Rope } from './rope.js';
 
 /** A length-delimited record: tag, length, content. */
 export function record(number: number, content: Rope | Uint8Array): Rope {
-  const body = content instanceof Uint8Array ? Rope.of(content) : content;
-  const header = new Writer()
-    .uint32((number << 3) | WIRE.BYTES)
-    .uint64(body.length)
-    .finish();
-  return Rope.join([Rope.of(header), body]);
+  if (content instanceof Uint8Array) {
+    const whole = recordHeader(number, content.length, content.length);
+    whole.set(content, whole.length - content.length);
+    return Rope.of(whole);
+  }
+  return Rope.join([Rope.of(recordHeader(number, content.length)), content]);
 }
+
+/** Tag and length, with `room` behind them for the content. */
+function recordHeader(number: number, length: number, room = 0): Uint8Array {
+  const varints: number[] = [];
+  for (let value of [number * 8 + WIRE.BYTES, length]) {
+    for (; value >= 0x80; value = Math.floor(value / 0x80)) varints.push((value % 0x80) | 0x80);
+    varints.push(value);
+  }
+  const bytes = new Uint8Array(varints.length + room);
+  bytes.set(varints);
+  return bytes;
+}
+
+const ENCODER = new TextEncoder();
 
 /** A length-delimited record that holds text. */
 export function textRecord(number: number, value: string): Rope {
-  return record(number, new TextEncoder().encode(value));
+  return record(number, ENCODER.encode(value));
 }
 
 /** A varint record. */

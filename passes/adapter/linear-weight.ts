@@ -16,7 +16,15 @@ export function weightData(tensor: CheckpointTensor, type: FloatType, transposed
     async *produce() {
       const bytes = await tensor.read();
       const parts = transposed ? transposedStrips(bytes, tensor.shape, FLOAT_SIZE[from]) : [bytes];
-      for (const part of parts) yield from === type ? part : encodeFloats(decodeFloats(part, from), type);
+      let room: Float32Array | undefined;
+      for (const part of parts) {
+        if (from === type) yield part;
+        else {
+          const numbers = decodeFloats(part, from, room);
+          room ??= numbers;
+          yield encodeFloats(numbers, type);
+        }
+      }
     },
   };
 }
@@ -74,7 +82,8 @@ function transposePairs(
     let upper = 2 * row * columns + left;
     let lower = upper + columns;
     for (let to = row; to < 2 * width * rows; to += 2 * rows) {
-      const [a, b] = [source[upper++]!, source[lower++]!];
+      const a = source[upper++]!;
+      const b = source[lower++]!;
       strip[to] = (a & 0xffff) | (b << 16);
       strip[to + rows] = (a >>> 16) | (b & 0xffff0000);
     }

@@ -1,5 +1,3 @@
-import ora from 'ora';
-
 /** Below this there is nothing to watch. Bytes. */
 const WORTH_SHOWING = 32 * 1024 * 1024;
 
@@ -8,11 +6,14 @@ export async function withProgress<T>(
   what: string,
   work: (onProgress: (done: number, total: number) => void) => Promise<T>,
 ): Promise<T> {
+  if (!process.stderr.isTTY) return work(() => {});
+  // Not before somebody watches: it is a fifth of all code that there is to load.
+  const { default: ora } = await import('ora');
   const spinner = ora({ text: what, stream: process.stderr, discardStdin: false });
   const start = performance.now();
   try {
     return await work((done, total) => {
-      if (!process.stderr.isTTY || total < WORTH_SHOWING) return;
+      if (total < WORTH_SHOWING) return;
       if (!spinner.isSpinning) spinner.start();
       const seconds = (performance.now() - start) / 1000;
       const rate = done / Math.max(seconds, 1e-3);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { setFloat16 } from '@petamoriken/float16';
+import { getFloat16, setFloat16 } from '@petamoriken/float16';
 import fc from 'fast-check';
 import type { CheckpointDtype } from '../../compiler/checkpoint/checkpoint.js';
 import { decodeFloats, encodeFloats, floatTypeOf } from '../../compiler/checkpoint/number-format.js';
@@ -16,6 +16,14 @@ function numberOf(bits: number, type: 'float16' | 'bfloat16'): number {
 }
 
 describe('float16', () => {
+  it('all of them, as a library reads them', () => {
+    const view = new DataView(new ArrayBuffer(2));
+    for (let bits = 0; bits < 0x10000; bits++) {
+      view.setUint16(0, bits);
+      assert.ok(Object.is(numberOf(bits, 'float16'), getFloat16(view, 0)), `0x${bits.toString(16)}`);
+    }
+  });
+
   for (const [value, bits] of [
     [0, 0x0000],
     [-0, 0x8000],

@@ -197,6 +197,10 @@ export const CATALOGUE = {
     when: 'An output would replace one of the inputs.',
     hint: 'Choose another output name: the base is never touched.',
   },
+  OUTPUT_INPUT_CHANGED: {
+    when: 'A base, a data file or an adapter was changed, replaced or removed while it was read.',
+    hint: 'Run again when nothing writes to it; nothing was left behind.',
+  },
   OUTPUT_FAILED: {
     when: 'An output could not be written.',
     hint: 'Check the free space and the permissions of the output folder; nothing was left behind.',

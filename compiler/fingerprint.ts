@@ -18,8 +18,9 @@ export function fingerprint(file: Rope): string {
 /** What is read at once: short enough to stay in a processor's cache. Bytes. */
 const CHUNK = 256 * 1024;
 
-/** SHA-256 of every byte of a source, read in chunks. */
+/** SHA-256 of every byte of a source. */
 export async function contentDigest(source: ByteSource): Promise<string> {
+  if (source.digest !== undefined) return source.digest();
   const digest = sha256();
   const buffer = new Uint8Array(Math.min(CHUNK, source.size));
   for (let offset = 0; offset < source.size; offset += CHUNK) {

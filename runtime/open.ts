@@ -7,6 +7,7 @@ import { contentDigest } from '../compiler/fingerprint.js';
 import type { ByteSource } from '../compiler/io/byte-source.js';
 import { fileFolder } from '../compiler/io/file-folder.js';
 import { openFile } from '../compiler/io/file-source.js';
+import { type InputFile, inputFile } from '../compiler/io/input-file.js';
 import type { ModelFolder } from '../compiler/io/model-folder.js';
 import { checkExternalData } from '../compiler/onnx/external-data.js';
 import { type Model, readModel } from '../compiler/onnx/read-model.js';
@@ -19,12 +20,16 @@ export interface OpenedModel extends Model {
   readonly path: string | null;
   /** The external data files that it names, in its folder. */
   readonly dataFiles: readonly string[];
+  /** Itself and its data files, as they were when it was opened; none for a model that is not a file. */
+  readonly files: readonly InputFile[];
   close(): Promise<void>;
 }
 
 /** An adapter whose file is open. */
 export interface OpenedAdapter extends Adapter {
   readonly path: string | null;
+  /** The checkpoint, as it was when it was opened. */
+  readonly files: readonly InputFile[];
   close(): Promise<void>;
 }
 
@@ -37,13 +42,15 @@ export async function openModel(
   from: string | ByteSource,
   folder: ModelFolder = NO_FOLDER,
 ): Promise<OpenedModel> {
-  const { source, path } = await openSource(from);
-  const files = path === null ? folder : fileFolder(dirname(path));
+  const { source, path, files } = await openSource(from);
+  const beside = path === null ? folder : fileFolder(dirname(path));
   return closingOnError(source, async () => {
     const model = await readModel(source);
-    const dataFiles = await checkExternalData(model.graph, files);
-    const close = async () => void (await Promise.all([source.close(), files.close()]));
-    return { ...model, folder: files, path, dataFiles, close };
+    const dataFiles = await checkExternalData(model.graph, beside);
+    const dataPaths = path === null ? [] : dataFiles.map((location) => join(dirname(path), location));
+    const all = [...files, ...(await Promise.all(dataPaths.map(inputFile)))];
+    const close = async () => void (await Promise.all([source.close(), beside.close()]));
+    return { ...model, folder: beside, path, dataFiles, files: all, close };
   });
 }
 
@@ -65,13 +72,14 @@ export async function openAdapters(
   from: string | ByteSource,
   options: AdapterOptions = {},
 ): Promise<[OpenedAdapter, ...OpenedAdapter[]]> {
-  const { source, path } = await openSource(from);
+  const { source, path, files } = await openSource(from);
   return closingOnError(source, async () => {
     const checkpoint: Checkpoint = await openCheckpoint(source);
     const adapters = readAdapters(checkpoint, source.name, await contentDigest(source));
-    const opened = adapters.map((adapter) => ({
+    const opened: OpenedAdapter[] = adapters.map((adapter) => ({
       ...withShortcut(adapter, options.shortcut),
       path,
+      files,
       close: () => source.close(),
     }));
     return opened as [OpenedAdapter, ...OpenedAdapter[]];
@@ -92,21 +100,16 @@ function withShortcut(adapter: Adapter, shortcut: number | null | undefined): Ad
   return { ...adapter, projection: { ...adapter.projection, shortcut } };
 }
 
-/** Paths of a model's own files: itself and its external data. */
-export function filesOf({ path, dataFiles }: OpenedModel): string[] {
-  if (path === null) return [];
-  return [path, ...dataFiles.map((location) => join(dirname(path), location))];
-}
-
 /** Opens a path; a missing file is a matter of options, not of models. */
 export async function openSource(
   from: string | ByteSource,
-): Promise<{ source: ByteSource; path: string | null }> {
-  if (typeof from !== 'string') return { source: from, path: null };
+): Promise<{ source: ByteSource; path: string | null; files: InputFile[] }> {
+  if (typeof from !== 'string') return { source: from, path: null, files: [] };
   try {
     // The name that the user gave, in the folder where the file really is: its external data lies there.
     const path = join(await realpath(dirname(from)), basename(from));
-    return { source: await openFile(path), path };
+    const files = [await inputFile(path)];
+    return { source: await openFile(path), path, files };
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === undefined) throw cause;

@@ -2,7 +2,7 @@ import { type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
 import { strip } from '../compiler/strip.js';
 import type { Rope } from '../compiler/wire/rope.js';
 import { BASE_KEY, JOURNAL_KEY, METADATA_PREFIX, WEIGHTS_KEY } from '../passes/stamp-metadata.js';
-import { filesOf, type OpenedModel } from './open.js';
+import type { OpenedModel } from './open.js';
 
 /**
  * The base of a patched model, as bytes that are read when they are written.
@@ -23,6 +23,6 @@ export async function stripPatched(
   options: WriteOptions = {},
 ): Promise<{ bytes: number }> {
   const base = await restoreBase(opened);
-  await writeFiles([{ path, content: base }], { ...options, inputs: filesOf(opened) });
+  await writeFiles([{ path, content: base }], { ...options, inputs: opened.files });
   return { bytes: base.length };
 }

@@ -1,6 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import { IpgraftError } from '../compiler/errors.js';
+import type { InputFile } from '../compiler/io/input-file.js';
 import { type OutputFile, type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
 import { type PlacedWeights, type Placement, placeWeights } from '../compiler/onnx/place-weights.js';
 import { writeModel } from '../compiler/onnx/write-model.js';
@@ -9,7 +10,7 @@ import { sampleWeights } from '../compiler/weights-sample.js';
 import type { Adapter } from '../passes/adapter/adapter.js';
 import { WEIGHTS_KEY } from '../passes/stamp-metadata.js';
 import type { PatchedModel } from './compile.js';
-import { filesOf, type OpenedModel } from './open.js';
+import type { OpenedAdapter, OpenedModel } from './open.js';
 
 /** `auto` references the base's weights when the output lies in the base's folder, and copies them when it does not. */
 export type WeightsMode = 'auto' | 'reference' | 'copy';
@@ -47,15 +48,13 @@ export async function writePatched(
 }
 
 /** The files that a patched model was made of: no output may replace them. */
-export function inputFiles({ opened, options }: PatchedModel): string[] {
-  return [...filesOf(opened), ...checkpointsOf(options.adapters ?? [])];
+export function inputFiles({ opened, options }: PatchedModel): InputFile[] {
+  return [...opened.files, ...checkpointsOf(options.adapters ?? [])];
 }
 
 /** The files of those adapters that are files. */
-export function checkpointsOf(adapters: readonly Adapter[]): string[] {
-  return adapters.flatMap((adapter) =>
-    'path' in adapter && typeof adapter.path === 'string' ? [adapter.path] : [],
-  );
+export function checkpointsOf(adapters: readonly Adapter[]): InputFile[] {
+  return adapters.flatMap((adapter) => ('files' in adapter ? (adapter as OpenedAdapter).files : []));
 }
 
 /** What {@link writePatched} would write, without writing. */

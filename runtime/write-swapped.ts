@@ -1,6 +1,6 @@
 import { type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
 import type { Graph } from '../compiler/onnx/graph.js';
-import { filesOf, type OpenedModel } from './open.js';
+import type { OpenedModel } from './open.js';
 import type { SwappedModel } from './swap.js';
 import { checkpointsOf, planOutput, type WrittenModel } from './write-patched.js';
 
@@ -16,7 +16,7 @@ export async function writeSwapped(
 ): Promise<WrittenModel> {
   const needed = { ...opened, dataFiles: stillNeeded(opened, graph) };
   const plan = await planOutput({ opened: needed, graph }, path, 'copy');
-  const inputs = [...filesOf(opened), ...checkpointsOf(adapters), ...(options.inputs ?? [])];
+  const inputs = [...opened.files, ...checkpointsOf(adapters), ...(options.inputs ?? [])];
   await writeFiles(plan.files, { ...options, inputs });
   return plan.written;
 }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
+  appendFileSync,
   chmodSync,
+  copyFileSync,
   cpSync,
   existsSync,
   linkSync,
@@ -9,9 +11,12 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmdirSync,
+  rmSync,
   symlinkSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -21,7 +26,9 @@ import type { ErrorCode } from '../compiler/errors.js';
 import { writeFiles } from '../compiler/io/write-files.js';
 import { onnx } from '../compiler/onnx/proto.js';
 import { Rope } from '../compiler/wire/rope.js';
-import { openModel } from '../runtime/open.js';
+import { compile } from '../runtime/compile.js';
+import { openAdapter, openModel } from '../runtime/open.js';
+import { writePatched } from '../runtime/write-patched.js';
 import { contentOf, ipgraft, ipgraftProcess, MAIN, type Outcome, placeModel } from './command.js';
 import { adapterPath, fixturePath, freshFolder, modelPath } from './fixtures.js';
 import { refusal } from './refusal.js';
@@ -755,6 +762,61 @@ describe('outputs that cannot be written are refused, and nothing is left behind
     const files = [first, second].map((path) => ({ path, content }));
     await assert.rejects(writeFiles(files, blocking), refusal('OUTPUT_FAILED'));
     assert.deepEqual(contentOf(folder), { b: 'folder', 'b/full': 'folder' });
+  });
+
+  /** Compiles into another folder, where the base's data is copied; `meanwhile` happens when some of it is written. */
+  async function compileWhile(meanwhile: (files: { base: string; data: string; adapter: string }) => void) {
+    const { folder, base } = placeModel(EXTERNAL);
+    const files = { base, data: `${base}_data`, adapter: join(folder, 'adapter.safetensors') };
+    copyFileSync(ADAPTER, files.adapter);
+    const [model, adapter] = [await openModel(base), await openAdapter(files.adapter)];
+    const out = freshFolder();
+    let happened = false;
+    try {
+      const patched = await compile(model, { adapters: [adapter] });
+      await writePatched(patched, join(out, 'out.onnx'), {
+        onProgress: () => {
+          if (!happened) meanwhile(files);
+          happened = true;
+        },
+      });
+    } finally {
+      await Promise.all([model.close(), adapter.close()]);
+      assert.ok(happened);
+      assert.deepEqual(readdirSync(out), []);
+    }
+  }
+
+  for (const file of ['base', 'data', 'adapter'] as const) {
+    it(`${file} that is written to meanwhile`, async () => {
+      const writing = compileWhile((files) => appendFileSync(files[file], 'x'));
+      await assert.rejects(writing, refusal('OUTPUT_INPUT_CHANGED'));
+    });
+
+    it(`${file} that is touched, replaced or removed meanwhile`, async () => {
+      const touching = compileWhile((files) => utimesSync(files[file], 1, 1));
+      await assert.rejects(touching, refusal('OUTPUT_INPUT_CHANGED'));
+      const replacing = compileWhile((files) => {
+        copyFileSync(files[file], `${files[file]}.new`);
+        renameSync(`${files[file]}.new`, files[file]);
+      });
+      await assert.rejects(replacing, refusal('OUTPUT_INPUT_CHANGED'));
+      await assert.rejects(
+        compileWhile((files) => rmSync(files[file])),
+        refusal('OUTPUT_INPUT_CHANGED'),
+      );
+    });
+  }
+
+  it('a base that is cut short after it was opened', async () => {
+    const { base } = placeModel(MODEL);
+    const [model, adapter] = [await openModel(base), await openAdapter(ADAPTER)];
+    const out = freshFolder();
+    const patched = await compile(model, { adapters: [adapter] });
+    truncateSync(base, 500_000);
+    await assert.rejects(writePatched(patched, join(out, 'out.onnx')), refusal('WIRE_TRUNCATED'));
+    await Promise.all([model.close(), adapter.close()]);
+    assert.deepEqual(readdirSync(out), []);
   });
 
   it('a disk that is full', () => {

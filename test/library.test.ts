@@ -22,6 +22,7 @@ describe('the library', () => {
       'openAdapter',
       'openModel',
       'projectionModel',
+      'rangeSource',
       'reportOf',
       'stripPatched',
       'swap',

@@ -5,7 +5,12 @@ import type { Checkpoint } from './checkpoint.js';
 import { DTYPE_SIZE, elementCount } from './dtype-size.js';
 import { recognizeContainer } from './recognize.js';
 import { openSafetensors } from './safetensors.js';
-import { openTorchCheckpoint } from './torch-checkpoint.js';
+
+/** Loaded when it is needed: reading zip archives takes a third of all code. */
+async function openTorch(source: ByteSource): Promise<Checkpoint> {
+  const { openTorchCheckpoint } = await import('./torch-checkpoint.js');
+  return openTorchCheckpoint(source);
+}
 
 /** The most that Node reads and protobuf stores at once. The largest tensor of a known adapter has 40 MB. */
 const MAX_TENSOR_BYTES = 2 ** 31 - 1;
@@ -18,9 +23,7 @@ const MAX_TENSOR_BYTES = 2 ** 31 - 1;
  */
 export async function openCheckpoint(source: ByteSource): Promise<Checkpoint> {
   const container = await recognizeContainer(source);
-  const checkpoint = await (container === 'safetensors'
-    ? openSafetensors(source)
-    : openTorchCheckpoint(source));
+  const checkpoint = await (container === 'safetensors' ? openSafetensors(source) : openTorch(source));
   for (const { name, dtype, shape } of checkpoint.tensors.values()) {
     if (elementCount(shape)! * DTYPE_SIZE[dtype] <= MAX_TENSOR_BYTES) continue;
     throw new IpgraftError(

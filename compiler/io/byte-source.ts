@@ -15,6 +15,8 @@ export interface ByteSource {
   read(offset: number, length: number): Promise<Uint8Array>;
   /** Fills `target` with the bytes from `offset`: for whoever reads much and keeps little. @throws as {@link read} */
   readInto(target: Uint8Array, offset: number): Promise<void>;
+  /** SHA-256 of all bytes as hexadecimal digits, where the source has a faster way than to be read. */
+  digest?(): Promise<string>;
   close(): Promise<void>;
 }
 

@@ -2,6 +2,7 @@ import { readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type ByteSource, checkRange } from './byte-source.js';
+import { digestBeside } from './file-digest.js';
 
 /** A file on disk, open for reading until `close`. */
 export interface FileSource extends ByteSource {
@@ -10,6 +11,9 @@ export interface FileSource extends ByteSource {
 
 /** Up to here a read blocks: a model is indexed by thousands of small ones, and a trip through the thread pool takes ten times as long. Bytes. */
 export const SHORT_READ = 256 * 1024;
+
+/** To start a thread takes as long as to digest so much. Bytes. */
+const WORTH_A_THREAD = 16 * 1024 * 1024;
 
 /** Opens `path` for random access. Errors of the file system (`ENOENT`, `EACCES`) pass through unchanged. */
 export async function openFile(path: string): Promise<FileSource> {
@@ -41,6 +45,7 @@ export async function openFile(path: string): Promise<FileSource> {
       return bytes;
     },
     readInto,
+    ...(size >= WORTH_A_THREAD && { digest: () => digestBeside(handle.fd) }),
     close: () => handle.close(),
   };
 }

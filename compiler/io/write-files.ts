@@ -4,6 +4,7 @@ import { IpgraftError } from '../errors.js';
 import type { Rope } from '../wire/rope.js';
 import { copyWhole } from './copy-file.js';
 import { writeRope } from './file-writer.js';
+import { type InputFile, refuseChanged } from './input-file.js';
 
 /** One file to write: bytes, or the copy of another file. */
 export interface OutputFile {
@@ -15,8 +16,8 @@ export interface OutputFile {
 export interface WriteOptions {
   /** Replace files that exist. */
   readonly force?: boolean;
-  /** Paths of files that are read: they are never replaced, `force` or not. */
-  readonly inputs?: readonly string[];
+  /** Files that are read: they are never replaced, `force` or not, and must stay as they were opened until all is written. */
+  readonly inputs?: readonly InputFile[];
   /** Told after each chunk how many bytes of how many are written. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Stops the work; nothing is left behind. */
@@ -27,7 +28,7 @@ export interface WriteOptions {
  * Writes files that belong together: each under a temporary name first, renamed when all are complete, in the given
  * order. When anything fails no file and no folder is left, and none is changed; only should a rename fail after others
  * have replaced files (`force`), those stay replaced.
- * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_IS_INPUT`, `OUTPUT_FAILED` (disk full, no permission), `OPTION_INVALID` when
+ * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_IS_INPUT`, `OUTPUT_INPUT_CHANGED`, `OUTPUT_FAILED` (disk full, no permission), `OPTION_INVALID` when
  *   two outputs are one file
  */
 export async function writeFiles(files: readonly OutputFile[], options: WriteOptions = {}): Promise<void> {
@@ -55,6 +56,7 @@ export async function writeFiles(files: readonly OutputFile[], options: WriteOpt
       else await writeRope(drafts[i]!, content, progress);
     }
     options.signal?.throwIfAborted();
+    await refuseChanged(options.inputs ?? []);
     for (const [i, { path }] of files.entries()) {
       const replaces = (await identity(path)) !== null;
       await rename(drafts[i]!, path);
@@ -84,8 +86,8 @@ function refuseTwins(files: readonly OutputFile[]): void {
   });
 }
 
-async function refuseInputs(files: readonly OutputFile[], inputs: readonly string[]): Promise<void> {
-  const taken = new Set(await Promise.all(inputs.map(identity)));
+async function refuseInputs(files: readonly OutputFile[], inputs: readonly InputFile[]): Promise<void> {
+  const taken = new Set(await Promise.all(inputs.map(({ path }) => identity(path))));
   for (const { path } of files) {
     const file = await identity(path);
     if (file === null || !taken.has(file)) continue;

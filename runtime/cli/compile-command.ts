@@ -8,7 +8,7 @@ import type { TokenSource } from '../../passes/plan.js';
 import { WEIGHT_TYPES, type WeightType } from '../../passes/weight-types.js';
 import { type CompileOptions, compile, type PatchedModel } from '../compile.js';
 import { hoistedModels, hoistedPath } from '../hoist.js';
-import { type OpenedAdapter, openAdapters, openModel } from '../open.js';
+import { type OpenedAdapter, type OpenedModel, openAdapters, openModel } from '../open.js';
 import { projectionModel } from '../project-image.js';
 import { reportOf } from '../report.js';
 import { inputFiles, planOutput, type WeightsMode } from '../write-patched.js';
@@ -112,10 +112,8 @@ export function compileCommand(terminal: Terminal): Command {
 
 async function compileFile(base: string, flags: CompileFlags, terminal: Terminal): Promise<void> {
   checkFlags(flags);
-  const model = await openModel(base);
-  const adapters: OpenedAdapter[] = [];
+  const { model, adapters } = await openAll(base, flags);
   try {
-    for (const file of flags.adapter ?? []) adapters.push(...(await openAdapters(file, shortcutOf(flags))));
     refuseIdleShortcut(flags, adapters);
     const patched = await compile(model, {
       adapters,
@@ -153,6 +151,21 @@ async function compileFile(base: string, flags: CompileFlags, terminal: Terminal
   } finally {
     await Promise.all([model, ...adapters].map((file) => file.close()));
   }
+}
+
+/** Opens adapters and base side by side: the digest of an adapter takes as long as reading a graph. */
+async function openAll(
+  base: string,
+  flags: CompileFlags,
+): Promise<{ model: OpenedModel; adapters: OpenedAdapter[] }> {
+  const openingAdapters = (flags.adapter ?? []).map((file) => openAdapters(file, shortcutOf(flags)));
+  const [opening, ...openings] = await Promise.allSettled([openModel(base), ...openingAdapters] as const);
+  const adapters = openings.flatMap((each) => (each.status === 'fulfilled' ? each.value : []));
+  const failed = [opening, ...openings].find((each) => each!.status === 'rejected');
+  if (opening.status === 'fulfilled' && failed === undefined) return { model: opening.value, adapters };
+  const opened = [...(opening.status === 'fulfilled' ? [opening.value] : []), ...adapters];
+  await Promise.all(opened.map((file) => file.close()));
+  throw (failed as PromiseRejectedResult).reason;
 }
 
 interface SideFile extends OutputFile {

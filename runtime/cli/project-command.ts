@@ -29,7 +29,7 @@ export function projectCommand({ print, signal }: Terminal): Command {
         const { bytes } = await writeProjection(adapter, output, {
           force: force === true,
           signal,
-          inputs: [adapter.path!],
+          inputs: adapter.files,
         });
         const { family } = adapter.projection;
         if (json)

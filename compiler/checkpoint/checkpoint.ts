@@ -6,8 +6,8 @@ export interface CheckpointTensor {
   readonly name: string;
   readonly dtype: CheckpointDtype;
   readonly shape: readonly number[];
-  /** Row-major, contiguous, little-endian bytes; read from the file at each call. */
-  read(): Promise<Uint8Array>;
+  /** Row-major, contiguous, little-endian bytes; read from the file at each call, into `room` where they fit in it and it is given. */
+  read(room?: Uint8Array): Promise<Uint8Array>;
 }
 
 /** A checkpoint file as named tensors. Opening one reads names and shapes, no weights, and executes nothing. */

@@ -105,7 +105,13 @@ export async function openSafetensors(source: ByteSource): Promise<Checkpoint> {
 
   const tensors = new Map<string, CheckpointTensor>();
   for (const { name, dtype, shape, begin, end } of entries) {
-    tensors.set(name, { name, dtype, shape, read: () => source.read(dataStart + begin, end - begin) });
+    const read = async (room?: Uint8Array) => {
+      if (room === undefined || room.length < end - begin) return source.read(dataStart + begin, end - begin);
+      const bytes = room.subarray(0, end - begin);
+      await source.readInto(bytes, dataStart + begin);
+      return bytes;
+    };
+    tensors.set(name, { name, dtype, shape, read });
   }
   return { format: 'safetensors', tensors };
 }

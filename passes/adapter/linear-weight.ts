@@ -14,19 +14,31 @@ export function weightData(tensor: CheckpointTensor, type: FloatType, transposed
     kind: 'produced',
     length: elements * FLOAT_SIZE[type],
     async *produce() {
-      const bytes = await tensor.read();
+      const bytesRoom = takeRoom(elements * FLOAT_SIZE[from]);
+      const bytes = await tensor.read(bytesRoom);
       const parts = transposed ? transposedStrips(bytes, tensor.shape, FLOAT_SIZE[from]) : [bytes];
-      let room: Float32Array | undefined;
+      let numbersRoom: Float32Array | undefined;
       for (const part of parts) {
         if (from === type) yield part;
         else {
-          const numbers = decodeFloats(part, from, room);
-          room ??= numbers;
+          const numbers = decodeFloats(part, from, numbersRoom);
+          numbersRoom ??= numbers;
           yield encodeFloats(numbers, type);
         }
       }
+      spareRoom = bytesRoom;
     },
   };
+}
+
+/** Where the weight before was read: the next one finds room there, instead of waiting for the garbage collector to make some. */
+let spareRoom: Uint8Array = new Uint8Array();
+
+function takeRoom(length: number): Uint8Array {
+  const room = spareRoom.length >= length ? spareRoom : new Uint8Array(length);
+  // Not for two at a time.
+  spareRoom = new Uint8Array();
+  return room;
 }
 
 /** Columns that become rows together: few enough that what they touch stays in a processor's first cache. */

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { createReadStream, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { type Precision, writeFullSizeAdapter, writeFullSizeModel } from '../../fixtures/full-size.js';
+import { loadSession, type Session, type Values } from '../../runtime/session/session.js';
+import { normalNumbers } from '../../runtime/validate/seeded-inputs.js';
+import { ipgraftProcess } from '../command.js';
+import { freshFolder } from '../fixtures.js';
+
+const TEXT_TOKENS = 77;
+const TEXT_WIDTH = 768;
+const SIDE = 16;
+
+async function digest(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
+  return hash.digest('hex');
+}
+
+function compiled(...args: readonly string[]): void {
+  const { code, stderr } = ipgraftProcess('compile', ...args);
+  assert.equal(code, 0, stderr);
+}
+
+function values(...dims: number[]): Values {
+  const next = normalNumbers(dims.length);
+  return { dims, data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, next) };
+}
+
+/** One step on `text` and what stands behind it. */
+async function step(session: Session, imageTokens: number, scale?: number): Promise<Float32Array> {
+  const text = values(1, TEXT_TOKENS, TEXT_WIDTH).data;
+  const image = values(1, imageTokens, TEXT_WIDTH, 1).data;
+  const states = new Float32Array([...text, ...image]);
+  const results = await session.run({
+    sample: values(1, 4, SIDE, SIDE),
+    timestep: { dims: [], data: Float32Array.of(500) },
+    encoder_hidden_states: { dims: [1, TEXT_TOKENS + imageTokens, TEXT_WIDTH], data: states },
+    ...(scale !== undefined && { ip_scale: { dims: [1], data: Float32Array.of(scale) } }),
+  });
+  return results.get('out_sample')!.data;
+}
+
+for (const precision of ['fp16', 'fp32'] as Precision[]) {
+  describe(`Stable Diffusion 1.5 at its real size, ${precision}`, () => {
+    const folder = freshFolder();
+    const elsewhere = freshFolder();
+    const beside = join(folder, 'patched.onnx');
+    const copy = join(elsewhere, 'patched.onnx');
+    let base: string;
+    let adapter: string;
+    let digests: Record<string, string>;
+    const digestsOf = async (within: string) => {
+      const found: Record<string, string> = {};
+      for (const name of readdirSync(within).filter((file) => file.startsWith('model.')))
+        found[name] = await digest(join(within, name));
+      return found;
+    };
+
+    before(async () => {
+      base = await writeFullSizeModel(folder, precision);
+      adapter = await writeFullSizeAdapter(folder, 4);
+      digests = await digestsOf(folder);
+      compiled(base, '-a', adapter, '-o', beside);
+      compiled(base, '-a', adapter, '-o', copy);
+    });
+
+    it('beside the base the adapter and the graph are written, and nothing else', () => {
+      const { size } = statSync(join(folder, 'patched.ip_adapter.data'));
+      const weights = (precision === 'fp16' ? 1 : 2) * 38_400_000;
+      assert.ok(size >= 0.99 * weights && size < weights + 4e6, `${size} bytes of weights`);
+      assert.ok(statSync(beside).size < 4e6);
+    });
+
+    it('switched off it computes what the base computes, bit for bit; switched on it does not', async () => {
+      const session = await loadSession(base);
+      const expected = await step(session, 0);
+      await session.release();
+      assert.ok(expected.every(Number.isFinite) && expected.some((number) => number !== 0));
+      for (const path of [beside, copy]) {
+        const patched = await loadSession(path);
+        assert.deepEqual(await step(patched, 4, 0), expected);
+        assert.notDeepEqual(await step(patched, 4, 1), expected);
+        await patched.release();
+      }
+    });
+
+    it('is undone byte for byte, and the base was never touched', async () => {
+      for (const path of [beside, copy]) {
+        const restored = join(elsewhere, 'restored.onnx');
+        const { code, stderr } = ipgraftProcess('strip', path, '-o', restored, '--force');
+        assert.equal(code, 0, stderr);
+        assert.equal(await digest(restored), digests['model.onnx']);
+      }
+      assert.deepEqual(await digestsOf(folder), digests);
+      if (precision === 'fp32')
+        assert.equal(await digest(join(elsewhere, 'model.onnx_data')), digests['model.onnx_data']);
+    });
+  });
+}

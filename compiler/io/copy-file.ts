@@ -4,7 +4,7 @@ import { openFile } from './file-source.js';
 import { type OnWritten, writeRope } from './file-writer.js';
 
 /**
- * Copies a file: by sharing its blocks where the file system can, else through a buffer, which takes half the time of
+ * Copies a file: by sharing its blocks where the file system can, else through a buffer, which took half the time of
  * Node's own `copyFile`, tells how far it is and can be stopped.
  */
 export async function copyWhole(from: string, to: string, onWritten: OnWritten): Promise<void> {

@@ -4,7 +4,7 @@ import { setImmediate as otherWork } from 'node:timers/promises';
 import type { Rope, StoredSegment } from '../wire/rope.js';
 import { SHORT_READ } from './file-source.js';
 
-/** Stays in a processor's second cache between being read and being written: with a megabyte a copy takes twice the time. Bytes. */
+/** Stays in a processor's second cache between being read and being written: larger ones were slower most of the time. Bytes. */
 const BUFFER = SHORT_READ;
 /** Pieces of this length need not be gathered. Bytes. */
 const WORTH_A_WRITE = 32 * 1024;

@@ -28,8 +28,8 @@ export interface WriteOptions {
  * Writes files that belong together: each under a temporary name first, renamed when all are complete, in the given
  * order. When anything fails no file and no folder is left, and none is changed; only should a rename fail after others
  * have replaced files (`force`), those stay replaced.
- * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_IS_INPUT`, `OUTPUT_INPUT_CHANGED`, `OUTPUT_FAILED` (disk full, no permission), `OPTION_INVALID` when
- *   two outputs are one file
+ * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_IS_INPUT`, `OUTPUT_INPUT_CHANGED`, `OUTPUT_FAILED` (disk full, no permission),
+ *   `OPTION_INVALID` when two outputs are one file
  */
 export async function writeFiles(files: readonly OutputFile[], options: WriteOptions = {}): Promise<void> {
   refuseTwins(files);

@@ -3,7 +3,7 @@ import type { Segment } from './rope.js';
 /** What is read at once. Bytes. */
 const CHUNK = 8 * 1024 * 1024;
 
-/** A segment's bytes in chunks, wherever they are. */
+/** A segment's bytes in chunks, wherever they are. A chunk holds until the next is asked for. */
 export async function* bytesOf(segment: Segment): AsyncIterable<Uint8Array> {
   if (segment.kind === 'loaded') yield segment.bytes;
   else if (segment.kind === 'produced') yield* segment.produce();

@@ -135,6 +135,6 @@ export function open(bytes: Uint8Array): Promise<Model> {
 /** All bytes of a rope, in memory. */
 export async function bytesIn(rope: Rope): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for (const segment of rope.segments) for await (const bytes of bytesOf(segment)) parts.push(bytes);
+  for (const segment of rope.segments) for await (const bytes of bytesOf(segment)) parts.push(bytes.slice());
   return new Uint8Array(Buffer.concat(parts));
 }

@@ -59,22 +59,29 @@ function* transposedStrips(bytes: Uint8Array, shape: readonly number[], size: nu
   const targetPairs = new Uint32Array(strip);
   for (let left = 0; left < columns; left += STRIP) {
     const width = Math.min(STRIP, columns - left);
-    if (pairs === null) transposeStrip(source, target, rows, columns, left, width);
-    else transposePairs(pairs, targetPairs, rows / 2, columns / 2, left / 2, width / 2);
+    if (pairs === null) transposeStrip(source, target, { rows, columns, left, width });
+    else
+      transposePairs(pairs, targetPairs, {
+        rows: rows / 2,
+        columns: columns / 2,
+        left: left / 2,
+        width: width / 2,
+      });
     yield new Uint8Array(strip, 0, width * rows * size);
   }
 }
 
 type Words = Uint16Array | Uint32Array;
 
-function transposeStrip(
-  source: Words,
-  strip: Words,
-  rows: number,
-  columns: number,
-  left: number,
-  width: number,
-): void {
+/** Which columns of a matrix: `width` of them, from `left` on. */
+interface Strip {
+  readonly rows: number;
+  readonly columns: number;
+  readonly left: number;
+  readonly width: number;
+}
+
+function transposeStrip(source: Words, strip: Words, { rows, columns, left, width }: Strip): void {
   for (let row = 0; row < rows; row++) {
     let from = row * columns + left;
     for (let to = row; to < width * rows; to += rows) strip[to] = source[from++]!;
@@ -85,10 +92,7 @@ function transposeStrip(
 function transposePairs(
   source: Uint32Array,
   strip: Uint32Array,
-  rows: number,
-  columns: number,
-  left: number,
-  width: number,
+  { rows, columns, left, width }: Strip,
 ): void {
   for (let row = 0; row < rows; row++) {
     let upper = 2 * row * columns + left;

@@ -7,6 +7,8 @@ import { digestBeside } from './file-digest.js';
 /** A file on disk, open for reading until `close`. */
 export interface FileSource extends ByteSource {
   readonly path: string;
+  /** Its descriptor. */
+  readonly file: number;
 }
 
 /** Up to here a read blocks: a model is indexed by thousands of small ones, and a trip through the thread pool takes ten times as long. Bytes. */
@@ -36,6 +38,7 @@ export async function openFile(path: string): Promise<FileSource> {
   };
   return {
     path,
+    file: handle.fd,
     name,
     size,
     async read(offset, length) {

@@ -23,16 +23,18 @@ export async function refuseChanged(files: readonly InputFile[]): Promise<void> 
   for (const { path, state } of files) {
     const now = await stateOf(path).catch(() => null);
     if (now === state) continue;
-    const file = basename(path);
-    const found = now === null ? 'it is gone' : 'it was changed or replaced';
-    throw new IpgraftError(
-      'OUTPUT_INPUT_CHANGED',
-      `${file} did not stay as it was when it was opened: ${found}`,
-      {
-        file,
-      },
-    );
+    throw inputChanged(path, now === null ? 'it is gone' : 'it was changed or replaced');
   }
+}
+
+/** A file did not stay what it was. */
+export function inputChanged(path: string, found: string): IpgraftError {
+  const file = basename(path);
+  return new IpgraftError(
+    'OUTPUT_INPUT_CHANGED',
+    `${file} did not stay as it was when it was opened: ${found}`,
+    { file },
+  );
 }
 
 async function stateOf(path: string): Promise<string> {

@@ -39,9 +39,11 @@ export async function writeFiles(files: readonly OutputFile[], options: WriteOpt
     (sum, { content }) => sum + ('copyOf' in content ? content.size : content.length),
     0,
   );
+  const stop = new AbortController();
   let done = 0;
   const progress = (bytes: number): void => {
     options.signal?.throwIfAborted();
+    stop.signal.throwIfAborted();
     done += bytes;
     options.onProgress?.(done, total);
   };
@@ -49,12 +51,19 @@ export async function writeFiles(files: readonly OutputFile[], options: WriteOpt
   const madeFolders = new Set<string>();
   const inPlace: string[] = [];
   try {
-    for (const [i, { path, content }] of files.entries()) {
+    for (const { path } of files) {
       const topmost = await mkdir(dirname(path), { recursive: true });
       if (topmost !== undefined) for (const folder of upTo(topmost, dirname(path))) madeFolders.add(folder);
-      if ('copyOf' in content) await copyWhole(content.copyOf, drafts[i]!, progress);
-      else await writeRope(drafts[i]!, content, progress);
     }
+    // All at once: while the kernel copies one, another is made here. The first to fail stops the others.
+    const writing = files.map(({ path, content }, i) =>
+      ('copyOf' in content
+        ? copyWhole(content.copyOf, drafts[i]!, progress)
+        : writeRope(drafts[i]!, content, progress)
+      ).catch((error) => stop.abort(asOutputError(error, path))),
+    );
+    await Promise.all(writing);
+    stop.signal.throwIfAborted();
     options.signal?.throwIfAborted();
     await refuseChanged(options.inputs ?? []);
     for (const [i, { path }] of files.entries()) {

@@ -1,5 +1,4 @@
 import type { ByteSource } from './io/byte-source.js';
-import { SHORT_READ } from './io/file-source.js';
 import { sha256 } from './io/sha256.js';
 import type { Rope } from './wire/rope.js';
 
@@ -16,13 +15,16 @@ export function fingerprint(file: Rope): string {
   return digest.hex();
 }
 
+/** What is digested at once: it stays in a processor's cache. Bytes. */
+const CHUNK = 256 * 1024;
+
 /** SHA-256 of every byte of a source. */
 export async function contentDigest(source: ByteSource): Promise<string> {
   if (source.digest !== undefined) return source.digest();
   const digest = sha256();
-  const buffer = new Uint8Array(Math.min(SHORT_READ, source.size));
-  for (let offset = 0; offset < source.size; offset += SHORT_READ) {
-    const chunk = buffer.subarray(0, Math.min(SHORT_READ, source.size - offset));
+  const buffer = new Uint8Array(Math.min(CHUNK, source.size));
+  for (let offset = 0; offset < source.size; offset += CHUNK) {
+    const chunk = buffer.subarray(0, Math.min(CHUNK, source.size - offset));
     await source.readInto(chunk, offset);
     digest.update(chunk);
   }

@@ -1,4 +1,3 @@
-import { isSorted } from './analysis/cycles.js';
 import { diff } from './diff.js';
 import type { Journal, JournalEntry } from './edit/journal.js';
 import { IpgraftError } from './errors.js';
@@ -14,7 +13,7 @@ import type { Node, ValueName } from './onnx/node.js';
 export function verify(base: Graph, graph: Graph, journal: Journal): void {
   const touched = new Set<Node>(graph.nodes);
   for (const node of base.nodes) touched.delete(node);
-  verifyValues(graph, touched, isSorted(base));
+  verifyValues(graph, touched, base.isSorted);
   verifyNames(graph);
   verifyUse(base, graph);
   verifyJournal(base, graph, journal);

@@ -2,22 +2,12 @@ import { IpgraftError } from '../errors.js';
 import type { Graph } from '../onnx/graph.js';
 import type { Node } from '../onnx/node.js';
 
-/** Whether every node stands behind what it reads: ONNX demands it, runtimes do not, and some tools append nodes. */
-export function isSorted(graph: Graph): boolean {
-  return graph.nodes.every((node, i) =>
-    node.inputs.every((input) => {
-      const producer = graph.producer(input);
-      return producer === undefined || graph.position(producer) < i;
-    }),
-  );
-}
-
 /**
  * Refuses a graph in which a value depends on itself: whoever follows values through it would never end.
  * @throws IpgraftError `MODEL_CYCLE`
  */
 export function refuseCycles(graph: Graph): void {
-  if (isSorted(graph)) return;
+  if (graph.isSorted) return;
   const open = new Map<Node, number>();
   for (const node of graph.nodes) {
     open.set(node, node.inputs.filter((input) => graph.producer(input) !== undefined).length);

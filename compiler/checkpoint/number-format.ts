@@ -2,22 +2,33 @@ import { IpgraftError } from '../errors.js';
 import type { FloatType } from '../onnx/data-type.js';
 import type { CheckpointDtype } from './checkpoint.js';
 
-/** float16 bits → float32, for all 65,536 of them: a look-up beats arithmetic by far. */
-let halfTable: Float32Array | undefined;
+/** A floating type of two bytes. */
+export type HalfType = Exclude<FloatType, 'float'>;
 
-function halves(): Float32Array {
-  if (halfTable === undefined) {
-    halfTable = new Float32Array(65536);
-    const bits = new Uint32Array(halfTable.buffer);
-    for (let half = 0; half < 0x8000; half++) {
-      const [exponent, mantissa] = [half >>> 10, half & 0x3ff];
-      // The exponents' biases, 127 and 15, are 112 apart; 31 stands for infinity and NaN, as 255 does.
-      if (exponent === 0) halfTable[half] = mantissa * 2 ** -24;
-      else bits[half] = ((exponent === 31 ? 255 : exponent + 112) << 23) | (mantissa << 13);
-      bits[half | 0x8000] = bits[half]! | 0x80000000;
-    }
+const halfTables = new Map<HalfType, Float32Array>();
+
+/** The float32 numbers of all 65,536 patterns of two bytes: a look-up beats arithmetic by far. */
+export function numbersOfHalves(type: HalfType): Float32Array {
+  let table = halfTables.get(type);
+  if (table === undefined) {
+    table = new Float32Array(65536);
+    const bits = new Uint32Array(table.buffer);
+    if (type === 'float16') fillFloat16(table, bits);
+    else for (let half = 0; half < 65536; half++) bits[half] = half << 16;
+    halfTables.set(type, table);
   }
-  return halfTable;
+  return table;
+}
+
+/** `numbers` and `bits` are one memory. */
+function fillFloat16(numbers: Float32Array, bits: Uint32Array): void {
+  for (let half = 0; half < 0x8000; half++) {
+    const [exponent, mantissa] = [half >>> 10, half & 0x3ff];
+    // The exponents' biases, 127 and 15, are 112 apart; 31 stands for infinity and NaN, as 255 does.
+    if (exponent === 0) numbers[half] = mantissa * 2 ** -24;
+    else bits[half] = ((exponent === 31 ? 255 : exponent + 112) << 23) | (mantissa << 13);
+    bits[half | 0x8000] = bits[half]! | 0x80000000;
+  }
 }
 
 const FLOAT_OF: Readonly<Partial<Record<CheckpointDtype, FloatType>>> = {
@@ -36,24 +47,16 @@ export function floatTypeOf(dtype: CheckpointDtype, name: string): FloatType {
   });
 }
 
-/** Little-endian bytes of a floating type as float32 numbers; exact. Halves are decoded into `room`, where it is given and large enough. */
-export function decodeFloats(bytes: Uint8Array, type: FloatType, room?: Float32Array): Float32Array {
+/** Little-endian bytes of a floating type as float32 numbers; exact. */
+export function decodeFloats(bytes: Uint8Array, type: FloatType): Float32Array {
   // A typed array must begin at a multiple of its element size; Buffer's own slice would not copy.
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
-  if (type === 'float') return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
-  const bits = new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
-  const values =
-    room !== undefined && room.length >= bits.length
-      ? room.subarray(0, bits.length)
-      : new Float32Array(bits.length);
-  if (type === 'float16') {
-    const table = halves();
-    for (let i = 0; i < bits.length; i++) values[i] = table[bits[i]!]!;
-  } else {
-    const high = new Uint32Array(values.buffer, values.byteOffset, values.length);
-    for (let i = 0; i < bits.length; i++) high[i] = bits[i]! << 16;
-  }
-  return values;
+  const { buffer, byteOffset, length } = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
+  if (type === 'float') return new Float32Array(buffer, byteOffset, length / 4);
+  const halves = new Uint16Array(buffer, byteOffset, length / 2);
+  const numbers = new Float32Array(halves.length);
+  const table = numbersOfHalves(type);
+  for (let i = 0; i < halves.length; i++) numbers[i] = table[halves[i]!]!;
+  return numbers;
 }
 
 /** float32 numbers as little-endian bytes of a floating type, rounded to nearest, ties to even. */

@@ -10,7 +10,7 @@ import type { Edit } from './edit.js';
  */
 export function apply(graph: Graph, edits: readonly Edit[]): Graph {
   if (edits.length === 0) return graph;
-  const nodes = new NodeList(graph.nodes);
+  const nodes = new NodeList(graph);
   const initializers = new Map(graph.initializers);
   const inputs = new Map(graph.inputs);
   const metadata = new Map(graph.metadata);
@@ -53,28 +53,34 @@ export function apply(graph: Graph, edits: readonly Edit[]): Graph {
         break;
     }
   }
-  return graph.with({ nodes: nodes.toArray(), initializers, inputs, metadata });
+  return graph.with({ nodes: nodes.toArray(), initializers, inputs, metadata }, nodes.producers);
 }
 
 /** A graph's nodes while edits change them: insertions are kept by their anchor and laid out once at the end. */
 class NodeList {
-  private readonly base: readonly Node[];
-  private indexed: Map<ValueName, Node> | undefined;
+  private readonly base: Graph;
+  private made: Map<ValueName, Node> | undefined;
   private readonly replaced = new Map<Node, Node>();
   private readonly inserted = new Map<ValueName, Node[]>();
 
-  constructor(base: readonly Node[]) {
+  constructor(base: Graph) {
     this.base = base;
   }
 
+  /** Who makes what, after the edits so far. */
+  get producers(): Map<ValueName, Node> {
+    this.made ??= new Map(this.base.producers);
+    return this.made;
+  }
+
   get(value: ValueName): Node {
-    const node = this.byOutput.get(value);
+    const node = this.producers.get(value);
     if (node === undefined) throw missing(value);
     return node;
   }
 
   insert(node: Node, before: ValueName | null): void {
-    for (const output of node.outputs) if (this.byOutput.has(output)) throw nameTaken(output);
+    for (const output of node.outputs) if (this.producers.has(output)) throw nameTaken(output);
     const anchor = before === null ? this.first : this.get(before).id;
     const group = this.inserted.get(anchor);
     if (group === undefined) this.inserted.set(anchor, [node]);
@@ -89,7 +95,7 @@ class NodeList {
 
   toArray(): readonly Node[] {
     // Many edits, such as metadata, leave the nodes alone.
-    if (this.indexed === undefined) return this.base;
+    if (this.made === undefined) return this.base.nodes;
     const laid: Node[] = [];
     const lay = (node: Node): void => {
       for (const earlier of this.inserted.get(node.id) ?? []) lay(earlier);
@@ -98,25 +104,17 @@ class NodeList {
         current = next;
       laid.push(current);
     };
-    this.base.forEach(lay);
+    this.base.nodes.forEach(lay);
     return laid;
   }
 
   /** Where “in front of all nodes of the base” is. */
   private get first(): ValueName {
-    return this.base.find((node) => node.place !== null)!.id;
-  }
-
-  private get byOutput(): Map<ValueName, Node> {
-    if (this.indexed === undefined) {
-      this.indexed = new Map();
-      for (const node of this.base) this.index(node);
-    }
-    return this.indexed;
+    return this.base.nodes.find((node) => node.place !== null)!.id;
   }
 
   private index(node: Node): void {
-    for (const output of node.outputs) if (output !== '') this.byOutput.set(output, node);
+    for (const output of node.outputs) if (output !== '') this.producers.set(output, node);
   }
 }
 

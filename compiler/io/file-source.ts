@@ -11,8 +11,11 @@ export interface FileSource extends ByteSource {
   readonly file: number;
 }
 
-/** Up to here a read blocks: a model is indexed by thousands of small ones, and a trip through the thread pool takes ten times as long. Bytes. */
-export const SHORT_READ = 256 * 1024;
+/**
+ * Up to here a read blocks, a millisecond at most where the file is in memory: a model is indexed by thousands of small ones, an adapter's
+ * weights have some megabytes each, and a trip through the thread pool takes longer than either. Bytes.
+ */
+const SHORT_READ = 4 * 1024 * 1024;
 
 /** To start a thread takes as long as to digest so much. Bytes. */
 const WORTH_A_THREAD = 16 * 1024 * 1024;

@@ -4,10 +4,10 @@ import { setImmediate as otherWork } from 'node:timers/promises';
 import type { Rope, StoredSegment } from '../wire/rope.js';
 
 /**
- * What is written at once. Linux takes the pages of one write together: up to eight of 4 KiB from what each processor keeps at hand, more
- * only by a search, with which copies of gigabytes took twice as long. Bytes.
+ * What is written at once. Linux takes the pages of one write together: a few from what each processor keeps at hand, more only by a
+ * search, with which copies of gigabytes took twice as long. Bytes.
  */
-const PIECE = 32 * 1024;
+const PIECE = 64 * 1024;
 /** What is gathered or read at once. Stays in a processor's second cache until it is written. Bytes. */
 const BUFFER = 2 * PIECE;
 /** After so many bytes whatever else waits gets its turn, such as Ctrl-C. */

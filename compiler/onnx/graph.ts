@@ -37,9 +37,10 @@ export class Graph implements GraphParts {
   readonly inputs: ReadonlyMap<ValueName, ValueInfo>;
   readonly outputs: ReadonlyMap<ValueName, ValueInfo>;
   readonly functions: ReadonlySet<string>;
-  private producers: Map<ValueName, Node> | undefined;
+  private made: ReadonlyMap<ValueName, Node> | undefined;
   private readers: Map<ValueName, Use[]> | undefined;
   private positions: Map<Node, number> | undefined;
+  private sorted: boolean | undefined;
 
   constructor(parts: GraphParts) {
     this.irVersion = parts.irVersion;
@@ -52,9 +53,11 @@ export class Graph implements GraphParts {
     this.functions = parts.functions;
   }
 
-  with(changes: Partial<GraphParts>): Graph {
+  /** `producers`: who makes what in the changed graph, where the caller knows already. */
+  with(changes: Partial<GraphParts>, producers?: ReadonlyMap<ValueName, Node>): Graph {
     const changed = new Graph({ ...(this as GraphParts), ...changes });
     if (changed.nodes === this.nodes) changed.adopt(this);
+    else changed.made = producers;
     return changed;
   }
 
@@ -65,12 +68,31 @@ export class Graph implements GraphParts {
 
   /** The node that makes `value`; `undefined` for an input, an initializer, or an unknown name. */
   producer(value: ValueName): Node | undefined {
-    if (this.producers === undefined) {
-      this.producers = new Map();
-      for (const node of this.nodes)
-        for (const output of node.outputs) if (output !== '') this.producers.set(output, node);
-    }
     return this.producers.get(value);
+  }
+
+  /** Every value that a node makes, with the node. */
+  get producers(): ReadonlyMap<ValueName, Node> {
+    if (this.made === undefined) {
+      const made = new Map<ValueName, Node>();
+      for (const node of this.nodes)
+        for (const output of node.outputs) if (output !== '') made.set(output, node);
+      this.made = made;
+    }
+    return this.made;
+  }
+
+  /** Whether every node stands behind what it reads: ONNX demands it, runtimes do not, and some tools append nodes. */
+  get isSorted(): boolean {
+    if (this.sorted === undefined) {
+      const done = new Set<ValueName>();
+      this.sorted = this.nodes.every((node) => {
+        if (node.inputs.some((input) => this.producers.has(input) && !done.has(input))) return false;
+        for (const output of node.outputs) done.add(output);
+        return true;
+      });
+    }
+    return this.sorted;
   }
 
   /** Every reading of `value` by a node, in graph order. Readings inside control-flow subgraphs are not among them. */
@@ -96,10 +118,11 @@ export class Graph implements GraphParts {
   }
 
   /** What was derived from the same nodes need not be derived again. */
-  private adopt({ producers, readers, positions }: Graph): void {
-    this.producers = producers;
+  private adopt({ made, readers, positions, sorted }: Graph): void {
+    this.made = made;
     this.readers = readers;
     this.positions = positions;
+    this.sorted = sorted;
   }
 
   /** Whether any value of the graph bears this name. */

@@ -1,4 +1,4 @@
-import { type Field, fields, read, text } from '../wire/fields.js';
+import { type Field, fields, mayHaveField, read, text } from '../wire/fields.js';
 import { Rope } from '../wire/rope.js';
 import { splice, textRecord } from '../wire/splice.js';
 import { type AttributeProto, onnx } from './proto.js';
@@ -182,13 +182,14 @@ interface Inner {
   readonly content: Rope;
 }
 
-const TENSORS: readonly number[] = [ATTRIBUTE.tensor, ATTRIBUTE.tensors];
 const GRAPHS: readonly number[] = [ATTRIBUTE.graph, ATTRIBUTE.graphs];
+const TENSORS_AND_GRAPHS: readonly number[] = [ATTRIBUTE.tensor, ATTRIBUTE.tensors, ...GRAPHS];
 
-function innerOf(record: Rope, { payload, end }: Field): Inner[] {
-  const attribute = record.slice(payload, end);
+function innerOf(record: Rope, field: Field): Inner[] {
+  if (!mayHaveField(record, field, TENSORS_AND_GRAPHS)) return [];
+  const attribute = record.slice(field.payload, field.end);
   return fields(attribute)
-    .filter(({ number }) => TENSORS.includes(number) || GRAPHS.includes(number))
+    .filter(({ number }) => TENSORS_AND_GRAPHS.includes(number))
     .map((field) => ({
       isGraph: GRAPHS.includes(field.number),
       content: attribute.slice(field.payload, field.end),

@@ -39,6 +39,23 @@ export function fields(message: Rope): Field[] {
   return found;
 }
 
+/**
+ * Whether the message in `within` has a field of one of these numbers, told without a rope of its own: for what is asked of thousands.
+ * `true` also where somebody must look closer: it is not in memory, or broken.
+ */
+export function mayHaveField(message: Rope, within: Field, numbers: readonly number[]): boolean {
+  const { segment, start } = message.segmentAt(within.payload) ?? NOWHERE;
+  const end = within.end - start;
+  if (segment?.kind !== 'loaded' || end > segment.length) return true;
+  const cursor = new Cursor(segment.bytes, within.payload - start);
+  while (cursor.position < end) {
+    const field = readHeader(cursor, 0);
+    if (field.end > end || numbers.includes(field.number)) return true;
+    cursor.position = field.end;
+  }
+  return false;
+}
+
 /** Reads a tag and, for bytes, their length; leaves the cursor behind them. `base` is added to all positions. */
 export function readHeader(cursor: Cursor, base: number): Field {
   const start = base + cursor.position;

@@ -52,7 +52,9 @@ class SparseLoader {
       );
     }
     for (let position = start; position < end; ) {
-      await this.ensure(Math.min(position + LONGEST_HEADER, end));
+      const header = Math.min(position + LONGEST_HEADER, end);
+      // Most of it is there, and to wait for nothing takes longer than to look.
+      if (this.isMissing(header)) await this.ensure(header);
       const read = this.buffer.subarray(0, Math.min(this.filled, end - this.runStart));
       const field = readHeader(new Cursor(read, position - this.runStart), this.runStart);
       if (field.end > end) {
@@ -63,8 +65,9 @@ class SparseLoader {
         );
       }
       const inside = field.wireType === WIRE.BYTES ? type[field.number] : undefined;
-      if (field.end - field.payload < LARGE || inside === 'loaded') await this.ensure(field.end);
-      else if (inside !== undefined) await this.walk(field.payload, field.end, inside, depth + 1);
+      if (field.end - field.payload < LARGE || inside === 'loaded') {
+        if (this.isMissing(field.end)) await this.ensure(field.end);
+      } else if (inside !== undefined) await this.walk(field.payload, field.end, inside, depth + 1);
       else this.skip(field.payload, field.end);
       position = field.end;
     }
@@ -77,7 +80,7 @@ class SparseLoader {
 
   /** Reads on until every byte before `end` since the last gap is in the buffer. */
   private async ensure(end: number): Promise<void> {
-    while (this.runStart + this.filled < end) {
+    while (this.isMissing(end)) {
       const offset = this.runStart + this.filled;
       const wanted = Math.max(this.nextRead, end - offset);
       const bytes = await this.source.read(offset, Math.min(wanted, this.source.size - offset));
@@ -90,6 +93,10 @@ class SparseLoader {
       this.filled += bytes.length;
       this.nextRead = Math.min(this.nextRead * 2, LARGEST_READ);
     }
+  }
+
+  private isMissing(end: number): boolean {
+    return this.runStart + this.filled < end;
   }
 
   private skip(start: number, end: number): void {

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createReadStream, readdirSync, statSync } from 'node:fs';
+import { once } from 'node:events';
+import { createReadStream, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { type Precision, writeFullSizeAdapter, writeFullSizeModel } from '../../fixtures/full-size.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SD15_FP16, SD15_FP32, writeFullSizeAdapter, writeFullSizeModel } from '../../fixtures/full-size.js';
 import { loadSession, type Session, type Values } from '../../runtime/session/session.js';
 import { normalNumbers } from '../../runtime/validate/seeded-inputs.js';
-import { ipgraftProcess } from '../command.js';
+import { ipgraftProcess, MAIN } from '../command.js';
 import { freshFolder } from '../fixtures.js';
 
 const TEXT_TOKENS = 77;
@@ -43,8 +46,8 @@ async function step(session: Session, imageTokens: number, scale?: number): Prom
   return results.get('out_sample')!.data;
 }
 
-for (const precision of ['fp16', 'fp32'] as Precision[]) {
-  describe(`Stable Diffusion 1.5 at its real size, ${precision}`, () => {
+for (const model of [SD15_FP16, SD15_FP32]) {
+  describe(`Stable Diffusion 1.5 at its real size, ${model.graph}`, () => {
     const folder = freshFolder();
     const elsewhere = freshFolder();
     const beside = join(folder, 'patched.onnx');
@@ -60,7 +63,7 @@ for (const precision of ['fp16', 'fp32'] as Precision[]) {
     };
 
     before(async () => {
-      base = await writeFullSizeModel(folder, precision);
+      base = await writeFullSizeModel(folder, model);
       adapter = await writeFullSizeAdapter(folder, 4);
       digests = await digestsOf(folder);
       compiled(base, '-a', adapter, '-o', beside);
@@ -69,7 +72,7 @@ for (const precision of ['fp16', 'fp32'] as Precision[]) {
 
     it('beside the base the adapter and the graph are written, and nothing else', () => {
       const { size } = statSync(join(folder, 'patched.ip_adapter.data'));
-      const weights = (precision === 'fp16' ? 1 : 2) * 38_400_000;
+      const weights = (model === SD15_FP16 ? 1 : 2) * 38_400_000;
       assert.ok(size >= 0.99 * weights && size < weights + 4e6, `${size} bytes of weights`);
       assert.ok(statSync(beside).size < 4e6);
     });
@@ -95,8 +98,56 @@ for (const precision of ['fp16', 'fp32'] as Precision[]) {
         assert.equal(await digest(restored), digests['model.onnx']);
       }
       assert.deepEqual(await digestsOf(folder), digests);
-      if (precision === 'fp32')
+      if (model === SD15_FP32)
         assert.equal(await digest(join(elsewhere, 'model.onnx_data')), digests['model.onnx_data']);
     });
   });
 }
+
+describe('one file of 3.4 GB, which protobuf does not allow and people have all the same', () => {
+  const folder = freshFolder();
+  const elsewhere = freshFolder();
+  let base: string;
+  let adapter: string;
+  let expected: Float32Array;
+
+  before(async () => {
+    const proper = await loadSession(await writeFullSizeModel(join(elsewhere, 'proper'), SD15_FP32));
+    expected = await step(proper, 0);
+    await proper.release();
+    rmSync(join(elsewhere, 'proper'), { recursive: true });
+    base = await writeFullSizeModel(folder, { ...SD15_FP32, weights: 'inside' });
+    adapter = await writeFullSizeAdapter(folder, 4);
+    assert.ok(statSync(base).size > 2 ** 31);
+  });
+
+  for (const [place, path] of [
+    ['beside it, where its weights are named', join(folder, 'patched.onnx')],
+    ['elsewhere, where they get a file of their own', join(elsewhere, 'patched.onnx')],
+  ] as const) {
+    it(`${place}: computes what the weights say, and is undone byte for byte`, async () => {
+      compiled(base, '-a', adapter, '-o', path);
+      assert.ok(statSync(path).size < 2 ** 31);
+      const patched = await loadSession(path);
+      assert.deepEqual(await step(patched, 4, 0), expected);
+      assert.notDeepEqual(await step(patched, 4, 1), expected);
+      await patched.release();
+      const restored = join(elsewhere, 'restored.onnx');
+      const { code, stderr } = ipgraftProcess('strip', path, '-o', restored, '--force');
+      assert.equal(code, 0, stderr);
+      assert.equal(await digest(restored), await digest(base));
+    });
+  }
+
+  it('Ctrl-C while gigabytes are copied leaves nothing behind', async () => {
+    const out = freshFolder();
+    const args = [MAIN, 'compile', base, '-a', adapter, '-o', join(out, 'patched.onnx')];
+    const running = spawn(process.execPath, args, { stdio: 'ignore' });
+    const ended = once(running, 'exit');
+    const isCopying = () => readdirSync(out).some((file) => statSync(join(out, file)).size > 100_000_000);
+    while (running.exitCode === null && !isCopying()) await sleep(5);
+    running.kill('SIGINT');
+    assert.deepEqual(await ended, [130, null]);
+    assert.deepEqual(readdirSync(out), []);
+  });
+});

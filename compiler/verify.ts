@@ -65,7 +65,9 @@ function verifyNames(graph: Graph): void {
 }
 
 function verifyUse(base: Graph, graph: Graph): void {
-  const isUsed = (value: ValueName) => graph.uses(value).length > 0 || graph.outputs.has(value);
+  const read = new Set<ValueName>(graph.outputs.keys());
+  for (const node of graph.nodes) for (const input of node.inputs) read.add(input);
+  const isUsed = (value: ValueName) => read.has(value);
   for (const node of graph.nodes) {
     if (node.place === null && !node.outputs.some(isUsed)) throw unused(node.label);
   }

@@ -119,7 +119,7 @@ export class Node {
   }
 
   private get inner(): readonly Inner[] {
-    this.cachedInner ??= this.decoded.attributes.flatMap((field) => innerOf(this.record, field));
+    this.cachedInner ??= fitted(this.decoded.attributes.flatMap((field) => innerOf(this.record, field)));
     return this.cachedInner;
   }
 
@@ -141,12 +141,10 @@ interface Decoded {
 }
 
 function decode(record: Rope): Decoded {
-  const [inputs, outputs, attributes, metadata]: [ValueName[], ValueName[], Field[], Field[]] = [
-    [],
-    [],
-    [],
-    [],
-  ];
+  const inputs: ValueName[] = [];
+  const outputs: ValueName[] = [];
+  const attributes: Field[] = [];
+  const metadata: Field[] = [];
   let [name, opType, domain] = ['', '', ''];
   for (const field of fields(record)) {
     switch (field.number) {
@@ -173,7 +171,22 @@ function decode(record: Rope): Decoded {
         break;
     }
   }
-  return { inputs, outputs, name, opType, domain, attributes, metadata };
+  return {
+    inputs: fitted(inputs),
+    outputs: fitted(outputs),
+    name,
+    opType,
+    domain,
+    attributes: fitted(attributes),
+    metadata: fitted(metadata),
+  };
+}
+
+const NONE: readonly never[] = [];
+
+/** The same items in as much memory as they need: an array that grew has room for seventeen, and there are five for each node. */
+function fitted<T>(items: readonly T[]): readonly T[] {
+  return items.length === 0 ? NONE : items.slice();
 }
 
 /** A tensor or a graph in an attribute. */
@@ -185,8 +198,8 @@ interface Inner {
 const GRAPHS: readonly number[] = [ATTRIBUTE.graph, ATTRIBUTE.graphs];
 const TENSORS_AND_GRAPHS: readonly number[] = [ATTRIBUTE.tensor, ATTRIBUTE.tensors, ...GRAPHS];
 
-function innerOf(record: Rope, field: Field): Inner[] {
-  if (!mayHaveField(record, field, TENSORS_AND_GRAPHS)) return [];
+function innerOf(record: Rope, field: Field): readonly Inner[] {
+  if (!mayHaveField(record, field, TENSORS_AND_GRAPHS)) return NONE;
   const attribute = record.slice(field.payload, field.end);
   return fields(attribute)
     .filter(({ number }) => TENSORS_AND_GRAPHS.includes(number))

@@ -111,7 +111,8 @@ class SparseLoader {
   private closeRun(end: number): void {
     const length = end - this.runStart;
     if (length <= 0) return;
-    const bytes = this.buffer.slice(0, length);
+    const isFull = length > 0.75 * this.buffer.length;
+    const bytes = isFull ? this.buffer.subarray(0, length) : this.buffer.slice(0, length);
     this.segments.push({ kind: 'loaded', length, bytes, source: this.source, offset: this.runStart });
   }
 }

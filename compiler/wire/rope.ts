@@ -27,6 +27,9 @@ export interface ProducedSegment {
 
 export type Segment = LoadedSegment | StoredSegment | ProducedSegment;
 
+const AT_ZERO: readonly number[] = [0];
+const NOTHING = { length: 0 };
+
 /**
  * A byte string in pieces, most of which may still lie in a file. Immutable; slicing and joining copy no bytes.
  * It is what a message, a record and a whole output file are made of.
@@ -41,6 +44,12 @@ export class Rope {
 
   constructor(segments: readonly Segment[]) {
     this.segments = segments;
+    if (segments.length === 1) {
+      // Most ropes are records of a loaded file: thousands, in one piece.
+      this.starts = AT_ZERO;
+      this.length = segments[0]!.length;
+      return;
+    }
     const starts: number[] = [];
     let length = 0;
     for (const segment of segments) {
@@ -61,8 +70,14 @@ export class Rope {
 
   /** The part from `start` up to `end`. A produced segment cannot be cut: nothing ever needs it. */
   slice(start: number, end: number): Rope {
+    const first = this.indexAt(start);
+    const { length } = this.segments[first] ?? NOTHING;
+    const at = start - (this.starts[first] ?? 0);
+    // An array of exactly one: one that grows takes room for seventeen.
+    if (at >= 0 && end > start && end - start <= length - at)
+      return new Rope([cut(this.segments[first]!, at, at + end - start)]);
     const parts: Segment[] = [];
-    for (let i = this.indexAt(start); i < this.segments.length && this.starts[i]! < end; i++) {
+    for (let i = first; i < this.segments.length && this.starts[i]! < end; i++) {
       const segment = this.segments[i]!;
       const from = Math.max(0, start - this.starts[i]!);
       const to = Math.min(segment.length, end - this.starts[i]!);

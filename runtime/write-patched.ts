@@ -65,17 +65,7 @@ export async function planOutput(
 ): Promise<{ files: OutputFile[]; written: WrittenModel }> {
   const { opened } = patched;
   const target = resolve(path);
-  const folder = await realFolder(dirname(target));
-  const besideBase = await isBesideBase(opened.path, folder);
-  if (weights === 'reference' && !besideBase) {
-    throw new IpgraftError(
-      'OPTION_INVALID',
-      '--weights reference: the output must lie in the folder of the base',
-      { output: basename(path) },
-    );
-  }
-  const mode = weights === 'copy' || !besideBase ? 'copy' : 'reference';
-
+  const { folder, besideBase, mode } = await placeOf(opened, path, weights);
   const locations = opened.dataFiles;
   const sidecarName = `${parse(target).name}.ip_adapter.data`;
   const placed = placeAll(
@@ -94,13 +84,7 @@ export async function planOutput(
       },
     );
   }
-  const files: OutputFile[] = [];
-  if (!besideBase && opened.path !== null) {
-    for (const location of locations) {
-      const copyOf = join(dirname(opened.path), location);
-      files.push({ path: join(folder, location), content: { copyOf, size: (await stat(copyOf)).size } });
-    }
-  }
+  const files = await dataFileCopies(opened, path, weights);
   if (placed.sidecar.length > 0) files.push({ path: join(folder, sidecarName), content: placed.sidecar });
   files.push({ path: join(folder, basename(target)), content: model });
   const needs =
@@ -116,6 +100,43 @@ export async function planOutput(
       needs: besideBase && mode === 'copy' ? locations : needs,
     },
   };
+}
+
+/**
+ * The data files of a base that come along when its patched model is written elsewhere: known before anything is compiled.
+ * @throws IpgraftError `OPTION_INVALID`
+ */
+export async function dataFileCopies(
+  opened: OpenedModel,
+  path: string,
+  weights: WeightsMode,
+): Promise<OutputFile[]> {
+  const { folder, besideBase } = await placeOf(opened, path, weights);
+  if (besideBase || opened.path === null) return [];
+  const from = dirname(opened.path);
+  return Promise.all(
+    opened.dataFiles.map(async (location) => {
+      const copyOf = join(from, location);
+      return { path: join(folder, location), content: { copyOf, size: (await stat(copyOf)).size } };
+    }),
+  );
+}
+
+async function placeOf(
+  opened: OpenedModel,
+  path: string,
+  weights: WeightsMode,
+): Promise<{ folder: string; besideBase: boolean; mode: WrittenModel['weights'] }> {
+  const folder = await realFolder(dirname(resolve(path)));
+  const besideBase = await isBesideBase(opened.path, folder);
+  if (weights === 'reference' && !besideBase) {
+    throw new IpgraftError(
+      'OPTION_INVALID',
+      '--weights reference: the output must lie in the folder of the base',
+      { output: basename(path) },
+    );
+  }
+  return { folder, besideBase, mode: weights === 'copy' || !besideBase ? 'copy' : 'reference' };
 }
 
 /** The base file as the place of its own weights. */

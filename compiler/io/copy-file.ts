@@ -50,6 +50,7 @@ async function copyByKernel(source: FileSource, target: FileHandle, onWritten: O
   const cat = spawn('cat', { stdio: [source.file, target.fd, 'ignore'] });
   const ended = new Promise((resolve) => cat.once('exit', resolve).once('error', resolve));
   try {
+    onWritten(0);
     for (let done = 0, running = true; ; ) {
       running = await Promise.race([ended.then(() => false), sleep(GLANCE, true, { ref: false })]);
       const { size } = await target.stat();

@@ -24,60 +24,123 @@ export interface WriteOptions {
   readonly signal?: AbortSignal;
 }
 
-/**
- * Writes files that belong together: each under a temporary name first, renamed when all are complete, in the given
- * order. When anything fails no file and no folder is left, and none is changed; only should a rename fail after others
- * have replaced files (`force`), those stay replaced.
- * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_IS_INPUT`, `OUTPUT_INPUT_CHANGED`, `OUTPUT_FAILED` (disk full, no permission),
- *   `OPTION_INVALID` when two outputs are one file
- */
+/** Writes files that belong together, all of them or none: see {@link Drafts}. @throws as {@link Drafts.finish} */
 export async function writeFiles(files: readonly OutputFile[], options: WriteOptions = {}): Promise<void> {
-  refuseTwins(files);
-  await refuseInputs(files, options.inputs ?? []);
-  for (const { path } of files) await refuseExisting(path, options.force === true);
-  const total = files.reduce(
-    (sum, { content }) => sum + ('copyOf' in content ? content.size : content.length),
-    0,
-  );
-  const stop = new AbortController();
-  let done = 0;
-  const progress = (bytes: number): void => {
-    options.signal?.throwIfAborted();
-    stop.signal.throwIfAborted();
-    done += bytes;
-    options.onProgress?.(done, total);
-  };
-  const drafts = files.map(({ path }) => join(dirname(path), `.${basename(path)}.${process.pid}.ipgraft`));
-  const madeFolders = new Set<string>();
-  const inPlace: string[] = [];
-  try {
-    for (const { path } of files) {
-      const topmost = await mkdir(dirname(path), { recursive: true });
-      if (topmost !== undefined) for (const folder of upTo(topmost, dirname(path))) madeFolders.add(folder);
+  await new Drafts(options).finish(files, options.onProgress);
+}
+
+interface Draft {
+  readonly path: string;
+  /** Never rejects: what went wrong is told by {@link Drafts.stop}. */
+  readonly written: Promise<void>;
+  /** Ends with its first bytes, or before them when there are none. */
+  readonly underWay: Promise<void>;
+}
+
+/**
+ * Files that belong together, on their way to the disk: each is written under a temporary name, and renamed when all are complete, in the
+ * given order. When anything fails no file and no folder is left, and none is changed; only should a rename fail after others
+ * have replaced files (`force`), those stay replaced.
+ */
+export class Drafts {
+  private readonly options: Omit<WriteOptions, 'onProgress'>;
+  /** By the resolved path of what they will be. */
+  private readonly drafts = new Map<string, Draft>();
+  private readonly madeFolders = new Set<string>();
+  private readonly inPlace: string[] = [];
+  /** The first to fail stops the others. */
+  private readonly stop = new AbortController();
+  private done = 0;
+  private onDone: (done: number) => void = () => {};
+
+  constructor(options: Omit<WriteOptions, 'onProgress'>) {
+    this.options = options;
+  }
+
+  /**
+   * Begins to write a file while the others are still thought about; answers when that is under way. Whoever calls this calls {@link finish}
+   * or {@link abandon} in the end.
+   * @throws IpgraftError as {@link finish}; what goes wrong later is thrown there
+   */
+  async begin(file: OutputFile): Promise<void> {
+    await this.check([file]);
+    const { underWay } = await this.start(file);
+    await underWay;
+  }
+
+  /**
+   * Writes `files`, those that were begun among them, and puts all in their places.
+   * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_IS_INPUT`, `OUTPUT_INPUT_CHANGED`, `OUTPUT_FAILED` (disk full, no permission),
+   *   `OPTION_INVALID` when two outputs are one file
+   */
+  async finish(files: readonly OutputFile[], onProgress?: WriteOptions['onProgress']): Promise<void> {
+    const sizes = files.map(({ content }) => ('copyOf' in content ? content.size : content.length));
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    this.onDone = (done) => onProgress?.(done, total);
+    const { signal, inputs = [] } = this.options;
+    try {
+      await this.check(files);
+      // All at once: while the kernel copies one, another is made here.
+      for (const file of files) if (!this.drafts.has(resolve(file.path))) await this.start(file);
+      await Promise.all([...this.drafts.values()].map(({ written }) => written));
+      this.stop.signal.throwIfAborted();
+      signal?.throwIfAborted();
+      await refuseChanged(inputs);
+      for (const { path } of files) {
+        const replaces = (await identity(path)) !== null;
+        await rename(this.drafts.get(resolve(path))!.path, path);
+        if (!replaces) this.inPlace.push(path);
+      }
+    } catch (error) {
+      await this.abandon();
+      throw asOutputError(error, files[0]?.path ?? '');
     }
-    // All at once: while the kernel copies one, another is made here. The first to fail stops the others.
-    const writing = files.map(({ path, content }, i) =>
-      ('copyOf' in content
-        ? copyWhole(content.copyOf, drafts[i]!, progress)
-        : writeRope(drafts[i]!, content, progress)
-      ).catch((error) => stop.abort(asOutputError(error, path))),
-    );
-    await Promise.all(writing);
-    stop.signal.throwIfAborted();
-    options.signal?.throwIfAborted();
-    await refuseChanged(options.inputs ?? []);
-    for (const [i, { path }] of files.entries()) {
-      const replaces = (await identity(path)) !== null;
-      await rename(drafts[i]!, path);
-      if (!replaces) inPlace.push(path);
-    }
-  } catch (error) {
+  }
+
+  /** Stops all work and leaves nothing behind. */
+  async abandon(): Promise<void> {
+    this.stop.abort();
+    const drafts = [...this.drafts.values()];
+    await Promise.all(drafts.map(({ written }) => written));
     // What cannot be removed was never made.
-    await Promise.allSettled([...drafts, ...inPlace].map((file) => rm(file, { force: true })));
+    const files = [...drafts.map(({ path }) => path), ...this.inPlace];
+    await Promise.allSettled(files.map((file) => rm(file, { force: true })));
     // Deepest first; one that is not empty holds what somebody else put there, and stays.
-    for (const folder of [...madeFolders].sort((a, b) => b.length - a.length))
+    for (const folder of [...this.madeFolders].sort((a, b) => b.length - a.length))
       await rmdir(folder).catch(() => {});
-    throw asOutputError(error, files[0]?.path ?? '');
+  }
+
+  private async check(files: readonly OutputFile[]): Promise<void> {
+    const { inputs = [], force = false } = this.options;
+    refuseTwins(files);
+    await refuseInputs(files, inputs);
+    for (const { path } of files) await refuseExisting(path, force);
+  }
+
+  private async start({ path, content }: OutputFile): Promise<Draft> {
+    const topmost = await mkdir(dirname(path), { recursive: true });
+    if (topmost !== undefined)
+      for (const folder of upTo(topmost, dirname(path))) this.madeFolders.add(folder);
+    const draft = join(dirname(path), `.${basename(path)}.${process.pid}.ipgraft`);
+    let isUnderWay = () => {};
+    const reported = new Promise<void>((resolve) => {
+      isUnderWay = resolve;
+    });
+    const onWritten = (bytes: number): void => {
+      isUnderWay();
+      this.options.signal?.throwIfAborted();
+      this.stop.signal.throwIfAborted();
+      this.done += bytes;
+      this.onDone(this.done);
+    };
+    const writing =
+      'copyOf' in content
+        ? copyWhole(content.copyOf, draft, onWritten)
+        : writeRope(draft, content, onWritten);
+    const written = writing.catch((error) => this.stop.abort(asOutputError(error, path)));
+    const made = { path: draft, written, underWay: Promise.race([reported, written]) };
+    this.drafts.set(resolve(path), made);
+    return made;
   }
 }
 

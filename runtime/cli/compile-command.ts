@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { Command, Option } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
-import { type OutputFile, writeFiles } from '../../compiler/io/write-files.js';
+import { Drafts, type OutputFile } from '../../compiler/io/write-files.js';
 import { Rope } from '../../compiler/wire/rope.js';
 import { EMBEDS_SCALINGS, type EmbedsScaling } from '../../passes/embeds-scaling.js';
 import type { TokenSource } from '../../passes/plan.js';
@@ -10,8 +10,8 @@ import { type CompileOptions, compile, type PatchedModel } from '../compile.js';
 import { hoistedModels, hoistedPath } from '../hoist.js';
 import { type OpenedAdapter, type OpenedModel, openAdapters, openModel } from '../open.js';
 import { projectionModel } from '../project-image.js';
-import { reportOf } from '../report.js';
-import { inputFiles, planOutput, type WeightsMode } from '../write-patched.js';
+import { type CompileReport, reportOf } from '../report.js';
+import { checkpointsOf, dataFileCopies, planOutput, type WeightsMode } from '../write-patched.js';
 import { numberOf } from './number-option.js';
 import { printReport, row } from './print-report.js';
 import { size, withProgress } from './progress.js';
@@ -115,42 +115,54 @@ async function compileFile(base: string, flags: CompileFlags, terminal: Terminal
   const { model, adapters } = await openAll(base, flags);
   try {
     refuseIdleShortcut(flags, adapters);
-    const patched = await compile(model, {
-      adapters,
-      tokens: flags.tokens,
-      scale: flags.scale,
-      ...(flags.images !== undefined && { images: flags.images.split(',').map(Number) }),
-      masks: flags.masks === true,
-      hoist: flags.hoist === true,
-      ...weightTypeOf(flags),
-      ...(flags.embedsScaling && { embedsScaling: flags.embedsScaling }),
-      ...(flags.loraScale !== undefined && { loraScale: numberOf('--lora-scale', flags.loraScale) }),
-      patterns: flags.pattern,
-      ...(flags.textInput !== undefined && { textInput: flags.textInput }),
-      ...(flags.initFromText && { initFromText: { tokens: Number(flags.numTokens) } }),
-      ...(flags.dropImageTokens !== undefined && { dropImageTokens: Number(flags.dropImageTokens) }),
+    const { force = false, dryRun = false } = flags;
+    const inputs = [...model.files, ...checkpointsOf(adapters)];
+    const drafts = new Drafts({ force, inputs, signal: terminal.signal });
+    const { report, files, beside } = await prepare(model, adapters, flags, drafts).catch(async (error) => {
+      await drafts.abandon();
+      throw error;
     });
-    const plan = flags.output === undefined ? null : await planOutput(patched, flags.output, flags.weights);
-    const report = reportOf(patched, plan?.written ?? null);
-    const json = JSON.stringify(report, null, 2);
-    const beside = await sideFiles(flags, patched, adapters, json);
-    if (!flags.dryRun) {
-      const files = [...beside, ...plan!.files];
-      const { signal } = terminal;
-      await withProgress('writing', (onProgress) =>
-        writeFiles(files, { force: flags.force === true, inputs: inputFiles(patched), signal, onProgress }),
-      );
-    }
-    if (flags.json) terminal.print(json);
+    if (!dryRun) await withProgress('writing', (onProgress) => drafts.finish(files, onProgress));
+    if (flags.json) terminal.print(JSON.stringify(report, null, 2));
     else {
-      printReport(report, flags.dryRun === true, terminal.print);
-      for (const { path, content } of flags.dryRun ? [] : beside) {
+      printReport(report, dryRun, terminal.print);
+      for (const { path, content } of dryRun ? [] : beside)
         row(terminal.print, 'wrote', `${basename(path)}  ${size(content.length)}`);
-      }
     }
   } finally {
     await Promise.all([model, ...adapters].map((file) => file.close()));
   }
+}
+
+/** Compiles, and begins to copy what comes along anyway: on another processor, which has nothing else to do. */
+async function prepare(
+  model: OpenedModel,
+  adapters: readonly OpenedAdapter[],
+  flags: CompileFlags,
+  drafts: Drafts,
+): Promise<{ report: CompileReport; files: OutputFile[]; beside: SideFile[] }> {
+  const { output, weights } = flags;
+  if (output !== undefined && !flags.dryRun)
+    for (const copy of await dataFileCopies(model, output, weights)) await drafts.begin(copy);
+  const patched = await compile(model, {
+    adapters,
+    tokens: flags.tokens,
+    scale: flags.scale,
+    ...(flags.images !== undefined && { images: flags.images.split(',').map(Number) }),
+    masks: flags.masks === true,
+    hoist: flags.hoist === true,
+    ...weightTypeOf(flags),
+    ...(flags.embedsScaling && { embedsScaling: flags.embedsScaling }),
+    ...(flags.loraScale !== undefined && { loraScale: numberOf('--lora-scale', flags.loraScale) }),
+    patterns: flags.pattern,
+    ...(flags.textInput !== undefined && { textInput: flags.textInput }),
+    ...(flags.initFromText && { initFromText: { tokens: Number(flags.numTokens) } }),
+    ...(flags.dropImageTokens !== undefined && { dropImageTokens: Number(flags.dropImageTokens) }),
+  });
+  const plan = output === undefined ? null : await planOutput(patched, output, weights);
+  const report = reportOf(patched, plan?.written ?? null);
+  const beside = await sideFiles(flags, patched, adapters, JSON.stringify(report, null, 2));
+  return { report, files: [...beside, ...(plan?.files ?? [])], beside };
 }
 
 /** Opens adapters and base side by side: the digest of an adapter takes as long as reading a graph. */

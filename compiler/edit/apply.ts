@@ -53,6 +53,8 @@ export function apply(graph: Graph, edits: readonly Edit[]): Graph {
         break;
     }
   }
+  // Many edits, such as metadata, leave the nodes alone.
+  if (!nodes.areIndexed) return graph.with({ initializers, inputs, metadata });
   return graph.with({ nodes: nodes.toArray(), initializers, inputs, metadata }, nodes.producers);
 }
 
@@ -65,6 +67,11 @@ class NodeList {
 
   constructor(base: Graph) {
     this.base = base;
+  }
+
+  /** Whether anybody asked for a node: whoever changes one does. */
+  get areIndexed(): boolean {
+    return this.made !== undefined;
   }
 
   /** Who makes what, after the edits so far. */
@@ -94,8 +101,6 @@ class NodeList {
   }
 
   toArray(): readonly Node[] {
-    // Many edits, such as metadata, leave the nodes alone.
-    if (this.made === undefined) return this.base.nodes;
     const laid: Node[] = [];
     const lay = (node: Node): void => {
       for (const earlier of this.inserted.get(node.id) ?? []) lay(earlier);

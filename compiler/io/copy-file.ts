@@ -16,14 +16,7 @@ const GLANCE = 50;
  * @throws IpgraftError `OUTPUT_INPUT_CHANGED` when it is gone
  */
 export async function copyWhole(from: string, to: string, onWritten: OnWritten): Promise<void> {
-  try {
-    await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
-    onWritten((await stat(to)).size);
-    return;
-  } catch (error) {
-    // Most file systems share no blocks; whatever else is wrong shows again below. A copy that was made is one that was stopped.
-    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
-  }
+  if (await sharesBlocks(from, to)) return onWritten((await stat(to)).size);
   const source = await openFile(from).catch(() => {
     throw inputChanged(from, 'it cannot be opened any more');
   });
@@ -38,6 +31,16 @@ export async function copyWhole(from: string, to: string, onWritten: OnWritten):
     }
   } finally {
     await source.close();
+  }
+}
+
+/** Whether the copy is made that way. Most file systems cannot; whatever else is wrong shows again in another way of copying. */
+async function sharesBlocks(from: string, to: string): Promise<boolean> {
+  try {
+    await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
+    return true;
+  } catch {
+    return false;
   }
 }
 

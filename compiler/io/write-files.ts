@@ -26,7 +26,7 @@ export interface WriteOptions {
 
 /** Writes files that belong together, all of them or none: see {@link Drafts}. @throws as {@link Drafts.finish} */
 export async function writeFiles(files: readonly OutputFile[], options: WriteOptions = {}): Promise<void> {
-  await new Drafts(options).finish(files, options.onProgress);
+  await new Drafts(options).finish(files, options);
 }
 
 interface Draft {
@@ -43,7 +43,7 @@ interface Draft {
  * have replaced files (`force`), those stay replaced.
  */
 export class Drafts {
-  private readonly options: Omit<WriteOptions, 'onProgress'>;
+  private readonly options: Pick<WriteOptions, 'force' | 'signal'>;
   /** By the resolved path of what they will be. */
   private readonly drafts = new Map<string, Draft>();
   private readonly madeFolders = new Set<string>();
@@ -53,7 +53,7 @@ export class Drafts {
   private done = 0;
   private onDone: (done: number) => void = () => {};
 
-  constructor(options: Omit<WriteOptions, 'onProgress'>) {
+  constructor(options: Pick<WriteOptions, 'force' | 'signal'>) {
     this.options = options;
   }
 
@@ -62,8 +62,8 @@ export class Drafts {
    * or {@link abandon} in the end.
    * @throws IpgraftError as {@link finish}; what goes wrong later is thrown there
    */
-  async begin(file: OutputFile): Promise<void> {
-    await this.check([file]);
+  async begin(file: OutputFile, inputs: readonly InputFile[]): Promise<void> {
+    await this.check([file], inputs);
     const { underWay } = await this.start(file);
     await underWay;
   }
@@ -73,18 +73,20 @@ export class Drafts {
    * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_IS_INPUT`, `OUTPUT_INPUT_CHANGED`, `OUTPUT_FAILED` (disk full, no permission),
    *   `OPTION_INVALID` when two outputs are one file
    */
-  async finish(files: readonly OutputFile[], onProgress?: WriteOptions['onProgress']): Promise<void> {
+  async finish(
+    files: readonly OutputFile[],
+    { inputs = [], onProgress }: Pick<WriteOptions, 'inputs' | 'onProgress'>,
+  ): Promise<void> {
     const sizes = files.map(({ content }) => ('copyOf' in content ? content.size : content.length));
     const total = sizes.reduce((sum, size) => sum + size, 0);
     this.onDone = (done) => onProgress?.(done, total);
-    const { signal, inputs = [] } = this.options;
     try {
-      await this.check(files);
+      await this.check(files, inputs);
       // All at once: while the kernel copies one, another is made here.
       for (const file of files) if (!this.drafts.has(resolve(file.path))) await this.start(file);
       await Promise.all([...this.drafts.values()].map(({ written }) => written));
       this.stop.signal.throwIfAborted();
-      signal?.throwIfAborted();
+      this.options.signal?.throwIfAborted();
       await refuseChanged(inputs);
       for (const { path } of files) {
         const replaces = (await identity(path)) !== null;
@@ -110,11 +112,10 @@ export class Drafts {
       await rmdir(folder).catch(() => {});
   }
 
-  private async check(files: readonly OutputFile[]): Promise<void> {
-    const { inputs = [], force = false } = this.options;
+  private async check(files: readonly OutputFile[], inputs: readonly InputFile[]): Promise<void> {
     refuseTwins(files);
     await refuseInputs(files, inputs);
-    for (const { path } of files) await refuseExisting(path, force);
+    for (const { path } of files) await refuseExisting(path, this.options.force === true);
   }
 
   private async start({ path, content }: OutputFile): Promise<Draft> {

@@ -112,17 +112,16 @@ export function compileCommand(terminal: Terminal): Command {
 
 async function compileFile(base: string, flags: CompileFlags, terminal: Terminal): Promise<void> {
   checkFlags(flags);
-  const { model, adapters } = await openAll(base, flags);
+  const { force = false, dryRun = false } = flags;
+  const drafts = new Drafts({ force, signal: terminal.signal });
+  const { model, adapters } = await openAll(base, flags, drafts);
   try {
-    refuseIdleShortcut(flags, adapters);
-    const { force = false, dryRun = false } = flags;
-    const inputs = [...model.files, ...checkpointsOf(adapters)];
-    const drafts = new Drafts({ force, inputs, signal: terminal.signal });
-    const { report, files, beside } = await prepare(model, adapters, flags, drafts).catch(async (error) => {
+    const { report, files, beside } = await prepare(model, adapters, flags).catch(async (error) => {
       await drafts.abandon();
       throw error;
     });
-    if (!dryRun) await withProgress('writing', (onProgress) => drafts.finish(files, onProgress));
+    const inputs = [...model.files, ...checkpointsOf(adapters)];
+    if (!dryRun) await withProgress('writing', (onProgress) => drafts.finish(files, { inputs, onProgress }));
     if (flags.json) terminal.print(JSON.stringify(report, null, 2));
     else {
       printReport(report, dryRun, terminal.print);
@@ -134,16 +133,13 @@ async function compileFile(base: string, flags: CompileFlags, terminal: Terminal
   }
 }
 
-/** Compiles, and begins to copy what comes along anyway: on another processor, which has nothing else to do. */
+/** Compiles, and says what is to be written. */
 async function prepare(
   model: OpenedModel,
   adapters: readonly OpenedAdapter[],
   flags: CompileFlags,
-  drafts: Drafts,
 ): Promise<{ report: CompileReport; files: OutputFile[]; beside: SideFile[] }> {
-  const { output, weights } = flags;
-  if (output !== undefined && !flags.dryRun)
-    for (const copy of await dataFileCopies(model, output, weights)) await drafts.begin(copy);
+  refuseIdleShortcut(flags, adapters);
   const patched = await compile(model, {
     adapters,
     tokens: flags.tokens,
@@ -159,25 +155,46 @@ async function prepare(
     ...(flags.initFromText && { initFromText: { tokens: Number(flags.numTokens) } }),
     ...(flags.dropImageTokens !== undefined && { dropImageTokens: Number(flags.dropImageTokens) }),
   });
+  const { output, weights } = flags;
   const plan = output === undefined ? null : await planOutput(patched, output, weights);
   const report = reportOf(patched, plan?.written ?? null);
-  const beside = await sideFiles(flags, patched, adapters, JSON.stringify(report, null, 2));
+  const beside = await sideFiles(flags, patched, adapters, report);
   return { report, files: [...beside, ...(plan?.files ?? [])], beside };
 }
 
-/** Opens adapters and base side by side: the digest of an adapter takes as long as reading a graph. */
+/**
+ * Opens adapters and base side by side: the digest of an adapter takes as long as reading a graph. What comes along with the base is copied
+ * from then on: on another processor, which has nothing else to do while the graph is compiled.
+ */
 async function openAll(
   base: string,
   flags: CompileFlags,
+  drafts: Drafts,
 ): Promise<{ model: OpenedModel; adapters: OpenedAdapter[] }> {
+  const openingModel = openModel(base);
+  const beginning = openingModel.then((model) => beginCopies(model, flags, drafts));
   const openingAdapters = (flags.adapter ?? []).map((file) => openAdapters(file, shortcutOf(flags)));
-  const [opening, ...openings] = await Promise.allSettled([openModel(base), ...openingAdapters] as const);
+  const [opening, begun, ...openings] = await Promise.allSettled([
+    openingModel,
+    beginning,
+    ...openingAdapters,
+  ] as const);
   const adapters = openings.flatMap((each) => (each.status === 'fulfilled' ? each.value : []));
-  const failed = [opening, ...openings].find((each) => each!.status === 'rejected');
+  const failed = [opening, begun, ...openings].find((each) => each.status === 'rejected');
   if (opening.status === 'fulfilled' && failed === undefined) return { model: opening.value, adapters };
+  await drafts.abandon();
   const opened = [...(opening.status === 'fulfilled' ? [opening.value] : []), ...adapters];
   await Promise.all(opened.map((file) => file.close()));
   throw (failed as PromiseRejectedResult).reason;
+}
+
+async function beginCopies(
+  model: OpenedModel,
+  { output, weights, dryRun }: CompileFlags,
+  drafts: Drafts,
+): Promise<void> {
+  if (output === undefined || dryRun) return;
+  for (const copy of await dataFileCopies(model, output, weights)) await drafts.begin(copy, model.files);
 }
 
 interface SideFile extends OutputFile {
@@ -189,7 +206,7 @@ async function sideFiles(
   flags: CompileFlags,
   patched: PatchedModel,
   adapters: readonly OpenedAdapter[],
-  report: string,
+  report: CompileReport,
 ): Promise<SideFile[]> {
   const files: SideFile[] = [];
   if (flags.projection !== undefined) {
@@ -200,7 +217,8 @@ async function sideFiles(
       files.push({ path: hoistedPath(flags.output, i), content });
   }
   if (flags.report !== undefined) {
-    files.push({ path: flags.report, content: Rope.of(new TextEncoder().encode(`${report}\n`)) });
+    const json = `${JSON.stringify(report, null, 2)}\n`;
+    files.push({ path: flags.report, content: Rope.of(new TextEncoder().encode(json)) });
   }
   return files;
 }

@@ -24,14 +24,14 @@ describe('files that are begun before all are known', () => {
     const [data, model] = [join(folder, 'data'), join(folder, 'model')];
     const content = longFile();
     const drafts = new Drafts({});
-    await drafts.begin({ path: data, content });
+    await drafts.begin({ path: data, content }, []);
     assert.deepEqual([existsSync(data), readdirSync(folder).length], [false, 1]);
     const reports: number[][] = [];
     const files = [
       { path: data, content },
       { path: model, content: bytes('model') },
     ];
-    await drafts.finish(files, (done, total) => reports.push([done, total]));
+    await drafts.finish(files, { onProgress: (done, total) => reports.push([done, total]) });
     assert.deepEqual(readdirSync(folder).sort(), ['data', 'model']);
     assert.deepEqual([statSync(data).size, readFileSync(model, 'utf8')], [LONG, 'model']);
     assert.deepEqual(reports.at(-1), [LONG + 5, LONG + 5]);
@@ -40,7 +40,7 @@ describe('files that are begun before all are known', () => {
   it('leave nothing, and no folder, when they are abandoned', async () => {
     const folder = freshFolder();
     const drafts = new Drafts({});
-    await drafts.begin({ path: join(folder, 'new', 'deep', 'data'), content: longFile() });
+    await drafts.begin({ path: join(folder, 'new', 'deep', 'data'), content: longFile() }, []);
     await drafts.abandon();
     assert.deepEqual(readdirSync(folder), []);
   });
@@ -51,11 +51,12 @@ describe('files that are begun before all are known', () => {
     writeFileSync(model, 'somebody else’s');
     const content = longFile();
     const drafts = new Drafts({});
-    await drafts.begin({ path: data, content });
-    const finishing = drafts.finish([
+    await drafts.begin({ path: data, content }, []);
+    const files = [
       { path: data, content },
       { path: model, content: bytes('') },
-    ]);
+    ];
+    const finishing = drafts.finish(files, {});
     await assert.rejects(finishing, refusal('OUTPUT_EXISTS'));
     assert.deepEqual(readdirSync(folder), ['model']);
   });
@@ -63,7 +64,7 @@ describe('files that are begun before all are known', () => {
   it('are refused where a file is already', async () => {
     const path = join(freshFolder(), 'data');
     writeFileSync(path, '');
-    await assert.rejects(new Drafts({}).begin({ path, content: longFile() }), refusal('OUTPUT_EXISTS'));
+    await assert.rejects(new Drafts({}).begin({ path, content: longFile() }, []), refusal('OUTPUT_EXISTS'));
   });
 
   it('leave nothing when the compilation is refused', async () => {

@@ -89,7 +89,10 @@ export function reportOf(patched: PatchedModel, written: WrittenModel | null): C
     passes: passes.map(({ pass, edits }) => ({
       name: pass,
       counts: countKinds(edits),
-      edits: edits.map(describe),
+      // Thousands of lines, which only who asks for the report as data reads.
+      get edits() {
+        return edits.map(describe);
+      },
     })),
     notes: notesOf(patched, written),
     written,

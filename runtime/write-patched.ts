@@ -65,7 +65,8 @@ export async function planOutput(
 ): Promise<{ files: OutputFile[]; written: WrittenModel }> {
   const { opened } = patched;
   const target = resolve(path);
-  const { folder, besideBase, mode } = await placeOf(opened, path, weights);
+  const place = await placeOf(opened, path, weights);
+  const { folder, besideBase, mode } = place;
   const locations = opened.dataFiles;
   const sidecarName = `${parse(target).name}.ip_adapter.data`;
   const placed = placeAll(
@@ -84,7 +85,7 @@ export async function planOutput(
       },
     );
   }
-  const files = await dataFileCopies(opened, path, weights);
+  const files = await copiesTo(place, opened);
   if (placed.sidecar.length > 0) files.push({ path: join(folder, sidecarName), content: placed.sidecar });
   files.push({ path: join(folder, basename(target)), content: model });
   const needs =
@@ -111,7 +112,10 @@ export async function dataFileCopies(
   path: string,
   weights: WeightsMode,
 ): Promise<OutputFile[]> {
-  const { folder, besideBase } = await placeOf(opened, path, weights);
+  return copiesTo(await placeOf(opened, path, weights), opened);
+}
+
+async function copiesTo({ folder, besideBase }: Place, opened: OpenedModel): Promise<OutputFile[]> {
   if (besideBase || opened.path === null) return [];
   const from = dirname(opened.path);
   return Promise.all(
@@ -122,11 +126,14 @@ export async function dataFileCopies(
   );
 }
 
-async function placeOf(
-  opened: OpenedModel,
-  path: string,
-  weights: WeightsMode,
-): Promise<{ folder: string; besideBase: boolean; mode: WrittenModel['weights'] }> {
+/** Where a result goes, and what that means for the base's weights. */
+interface Place {
+  readonly folder: string;
+  readonly besideBase: boolean;
+  readonly mode: WrittenModel['weights'];
+}
+
+async function placeOf(opened: OpenedModel, path: string, weights: WeightsMode): Promise<Place> {
   const folder = await realFolder(dirname(resolve(path)));
   const besideBase = await isBesideBase(opened.path, folder);
   if (weights === 'reference' && !besideBase) {

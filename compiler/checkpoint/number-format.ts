@@ -47,10 +47,14 @@ export function floatTypeOf(dtype: CheckpointDtype, name: string): FloatType {
   });
 }
 
+/** The bytes where a typed array of two or four bytes an element may begin: at a multiple of it. Buffer's own slice would not copy. */
+export function aligned(bytes: Uint8Array): Uint8Array {
+  return bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
+}
+
 /** Little-endian bytes of a floating type as float32 numbers; exact. */
 export function decodeFloats(bytes: Uint8Array, type: FloatType): Float32Array {
-  // A typed array must begin at a multiple of its element size; Buffer's own slice would not copy.
-  const { buffer, byteOffset, length } = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
+  const { buffer, byteOffset, length } = aligned(bytes);
   if (type === 'float') return new Float32Array(buffer, byteOffset, length / 4);
   const halves = new Uint16Array(buffer, byteOffset, length / 2);
   const numbers = new Float32Array(halves.length);

@@ -1,4 +1,9 @@
-import { decodeFloats, type HalfType, numbersOfHalves } from '../../compiler/checkpoint/number-format.js';
+import {
+  aligned,
+  decodeFloats,
+  type HalfType,
+  numbersOfHalves,
+} from '../../compiler/checkpoint/number-format.js';
 import { FLOAT_SIZE, type FloatType } from '../../compiler/onnx/data-type.js';
 
 /** Columns that become rows together: few enough that what they touch stays in a processor's first cache. */
@@ -61,9 +66,6 @@ function* stripsOf(rows: number, columns: number): Iterable<Strip> {
   for (let left = 0; left < columns; left += STRIP)
     yield { rows, columns, left, width: Math.min(STRIP, columns - left) };
 }
-
-/** A typed array must begin at a multiple of its element size. */
-const aligned = (bytes: Uint8Array) => (bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes));
 
 function halves(bytes: Uint8Array): Uint16Array {
   const { buffer, byteOffset, length } = aligned(bytes);

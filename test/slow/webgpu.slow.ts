@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { isInsertedName } from '../../fixtures/inserted-name.js';
 import { loadSession, type Values } from '../../runtime/session/session.js';
 import { largestDifference } from '../../runtime/validate/largest-difference.js';
 import { ipgraft } from '../command.js';
@@ -28,8 +29,6 @@ function step(model: string, imageTokens: number): Step {
   assert.equal(status, 0, stderr.slice(-2000));
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as Step;
 }
-
-const inserted = (name: string) => /\/ip(_\d+)?\/|ip_adapter|_ip\//.test(name);
 
 describe('on WebGPU', () => {
   before(function () {
@@ -60,10 +59,10 @@ describe('on WebGPU', () => {
         // What is cloned runs where the base's own attention runs it: classic attention makes an empty tensor on the CPU.
         const own = new Set(before.nodes[CPU]);
         const fallen = (after.nodes[CPU] ?? []).filter(
-          (name) => inserted(name) && !own.has(name.replace('/ip/', '/')),
+          (name) => isInsertedName(name) && !own.has(name.replace('/ip/', '/')),
         );
         assert.deepEqual(fallen, []);
-        assert.ok((after.nodes[GPU] ?? []).some(inserted));
+        assert.ok((after.nodes[GPU] ?? []).some(isInsertedName));
         const session = await loadSession(patched);
         const feeds = Object.entries(after.inputs).map(([name, { dims, data }]) => [
           name,

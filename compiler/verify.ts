@@ -1,4 +1,4 @@
-import { diff } from './diff.js';
+import { editsBetween } from './edit/edits-between.js';
 import type { Journal, JournalEntry } from './edit/journal.js';
 import { IpgraftError } from './errors.js';
 import type { Graph } from './onnx/graph.js';
@@ -77,7 +77,7 @@ function verifyUse(base: Graph, graph: Graph): void {
 }
 
 function verifyJournal(base: Graph, graph: Graph, journal: Journal): void {
-  const { entries, unexplained } = diff(base, graph);
+  const { entries, unexplained } = editsBetween(base, graph);
   const declared = new Set(netJournal(base, journal).map((entry) => JSON.stringify(entry)));
   const undeclared = entries.map((entry) => JSON.stringify(entry)).filter((entry) => !declared.has(entry));
   const [first] = [...unexplained, ...undeclared];

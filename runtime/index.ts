@@ -26,7 +26,8 @@ export { projectionModel, writeProjection } from './project-image.js';
 export { type CompileReport, reportOf } from './report.js';
 export { stripPatched } from './strip-patched.js';
 export { type SwappedModel, swap } from './swap.js';
-export { type Check, type ValidateOptions, type Validation, validate } from './validate/validate.js';
+export { type ValidateOptions, validate } from './validate/validate.js';
+export type { Check, Engine, SiteNumbers, Validation } from './validate/validation.js';
 export { VERSION } from './version.js';
 export {
   type WeightsMode,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { diff } from '../compiler/diff.js';
+import { editsBetween } from '../compiler/edit/edits-between.js';
 import { journalOf } from '../compiler/edit/journal.js';
 import { IpgraftError } from '../compiler/errors.js';
 import { fingerprint } from '../compiler/fingerprint.js';
@@ -110,7 +110,7 @@ function holds({ title, model, adapters, options }: Kind): void {
     const before = await readModel(bufferSource(base));
     const after = await readModel(bufferSource(readFileSync(first.path)));
     const declared = first.patched.passes.flatMap(({ edits }) => journalOf(edits));
-    const { entries, unexplained } = diff(await loaded(before), await loaded(after));
+    const { entries, unexplained } = editsBetween(await loaded(before), await loaded(after));
     assert.deepEqual(unexplained, []);
     assert.deepEqual(sorted(entries), sorted(declared));
     assert.equal(after.graph.irVersion, before.graph.irVersion);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Validation } from '../runtime/validate/validate.js';
+import type { Validation } from '../runtime/validate/validation.js';
 import { ipgraft, placeModel } from './command.js';
 import { adapterPath } from './fixtures.js';
 import { kindPath } from './kinds.js';

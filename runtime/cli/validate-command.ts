@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
 import { openModel } from '../open.js';
-import { type Check, type Validation, validate } from '../validate/validate.js';
+import { validate } from '../validate/validate.js';
+import type { Check, Validation } from '../validate/validation.js';
 import { row } from './print-report.js';
 import type { Terminal } from './terminal.js';
 

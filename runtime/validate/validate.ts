@@ -8,6 +8,7 @@ import { restoreBase } from '../strip-patched.js';
 import { type ImageInputs, imageInputs, tokensBehindText } from './image-inputs.js';
 import { largestDifference } from './largest-difference.js';
 import { type Shapes, seededInputs } from './seeded-inputs.js';
+import type { Check, Validation } from './validation.js';
 
 /** How to validate. */
 export interface ValidateOptions {
@@ -15,23 +16,6 @@ export interface ValidateOptions {
   readonly seed?: number;
   /** Shapes of inputs, where those that are chosen for free dimensions do not fit. */
   readonly shapes?: Shapes;
-}
-
-/** One thing that was checked. */
-export interface Check {
-  readonly name: string;
-  /** `null`: it cannot be checked on this model; `detail` says why. */
-  readonly passed: boolean | null;
-  /** The largest absolute difference of an output from the base's, where one was measured. */
-  readonly difference: number | null;
-  readonly detail: string;
-}
-
-/** What was checked, and what a caller of the model should know. */
-export interface Validation {
-  readonly passed: boolean;
-  readonly checks: readonly Check[];
-  readonly warnings: readonly string[];
 }
 
 type Outputs = ReadonlyMap<string, Values>;
@@ -61,7 +45,8 @@ export async function validate(
         : [proof, off, await checkOn(session, inputs, expected)];
     const warnings =
       tokensBehindText(stamp) === 0 ? [] : [await warnOfTextAlone(session, inputs, expected, stamp)];
-    return { passed: checks.every(({ passed }) => passed !== false), checks, warnings };
+    const passed = checks.every((check) => check.passed !== false);
+    return { passed, provider: 'cpu', engine: null, checks, sites: [], warnings };
   });
 }
 

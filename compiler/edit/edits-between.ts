@@ -1,8 +1,8 @@
-import type { JournalEntry } from './edit/journal.js';
-import type { Graph } from './onnx/graph.js';
-import type { Node, ValueName } from './onnx/node.js';
-import type { ValueInfo } from './onnx/value-info.js';
-import { sameBytes } from './wire/rope.js';
+import type { Graph } from '../onnx/graph.js';
+import type { Node, ValueName } from '../onnx/node.js';
+import type { ValueInfo } from '../onnx/value-info.js';
+import { sameBytes } from '../wire/rope.js';
+import type { JournalEntry } from './journal.js';
 
 /** How two graphs differ. */
 export interface Difference {
@@ -16,7 +16,7 @@ export interface Difference {
  * Compares two graphs of one family: nodes by the values that they make, everything else by name, and all of it by bytes.
  * Linear in both. Tensor data that lies in one file at one place is equal without being read.
  */
-export function diff(before: Graph, after: Graph): Difference {
+export function editsBetween(before: Graph, after: Graph): Difference {
   const entries: JournalEntry[] = [];
   const unexplained: string[] = [];
   diffNodes(before, after, entries, unexplained);

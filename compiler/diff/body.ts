@@ -1,3 +1,4 @@
+import type { Graph } from '../onnx/graph.js';
 import { Initializer } from '../onnx/initializer.js';
 import { Node } from '../onnx/node.js';
 import { FUNCTION, GRAPH, VALUE_INFO } from '../onnx/schema.js';
@@ -39,6 +40,21 @@ export function graphBody(message: Rope): Body {
     inputs: all(GRAPH.input).map(({ content, start }) => new ValueInfo(content, start)),
     outputs: all(GRAPH.output).map(({ content, start }) => new ValueInfo(content, start)),
     values: all(GRAPH.valueInfo).map(({ content, start }) => new ValueInfo(content, start)),
+    rest: records.filter(({ number }) => !GRAPH_KINDS.has(number)),
+  };
+}
+
+/** A model's main graph, whose records are read already. */
+export function mainBody(message: Rope, graph: Graph): Body {
+  const records = recordsOf(message);
+  return {
+    nodes: graph.nodes,
+    initializers: [...graph.initializers.values()],
+    inputs: [...graph.inputs.values()],
+    outputs: [...graph.outputs.values()],
+    values: records
+      .filter(({ number }) => number === GRAPH.valueInfo)
+      .map(({ content, start }) => new ValueInfo(content, start)),
     rest: records.filter(({ number }) => !GRAPH_KINDS.has(number)),
   };
 }

@@ -4,7 +4,7 @@ import { FUNCTION, MODEL, OPSET } from '../onnx/schema.js';
 import { readEntry } from '../onnx/tensor-header.js';
 import { fields, integer, text } from '../wire/fields.js';
 import type { Rope } from '../wire/rope.js';
-import { functionBody, graphBody, recordsOf } from './body.js';
+import { functionBody, mainBody, recordsOf } from './body.js';
 import { compareBodies } from './compare-bodies.js';
 import { externalData, firstDifference, type OnCompared } from './compare-data.js';
 import type { Data } from './compare-tensor.js';
@@ -46,7 +46,14 @@ export async function compareModels(
   await report.rest(ours.rest, theirs.rest, same, MODEL_FIELDS);
   compareTexts(report, 'opset', ours.opsets, theirs.opsets);
   compareTexts(report, 'metadata', ours.metadata, theirs.metadata);
-  await compareBodies(graphBody(ours.graph), graphBody(theirs.graph), '', new Map(), data, findings);
+  await compareBodies(
+    mainBody(ours.graph, a.graph),
+    mainBody(theirs.graph, b.graph),
+    '',
+    new Map(),
+    data,
+    findings,
+  );
   for (const name of new Set([...ours.functions.keys(), ...theirs.functions.keys()])) {
     const [x, y] = [ours.functions.get(name), theirs.functions.get(name)];
     if (x === undefined || y === undefined) {
@@ -134,13 +141,7 @@ function compareTexts(
     if (from === undefined) report.add(subject, null, name, '', [{ kind: 'added' }]);
     else if (to === undefined) report.add(subject, name, null, '', [{ kind: 'removed' }]);
     else
-      report.add(
-        subject,
-        name,
-        name,
-        name,
-        from === to ? [] : [{ kind: 'changed', what: 'value', from, to }],
-      );
+      report.add(subject, name, name, '', from === to ? [] : [{ kind: 'changed', what: 'value', from, to }]);
   }
 }
 

@@ -118,7 +118,7 @@ class Matcher {
   /** Where several readers are alike, lets the context decide, the widest first, and starts over with what follows from it. */
   choose(): void {
     if (!this.isOpen()) return;
-    const rounds = contexts(this.a, this.b);
+    const rounds = contexts(this.a, this.b, { a: free(this.toB), b: free(this.toA) });
     const steps = [
       ...rounds
         .map(({ a, b }) => ({ a, b, inOrder: false }))
@@ -172,6 +172,7 @@ class Matcher {
 
   /** Free nodes that make a value of one name, or bear one. */
   matchNames(): void {
+    if (!this.isOpen()) return;
     const byName = new Map<string, number>();
     this.b.flow.nodes.forEach(({ id, name }, node) => {
       if (this.toA[node] !== -1) return;
@@ -189,6 +190,7 @@ class Matcher {
 
   /** Free nodes between matched ones, with the same operator and other attributes. */
   matchPlaces(): void {
+    if (!this.isOpen()) return;
     const operator = (side: Compared, node: number) => side.flow.nodes[node]!.opType;
     const kind = (side: Compared, { node, input }: Reading) => `${operator(side, node)}.${input}`;
     for (let node = 0; node < this.toB.length; node++) {
@@ -225,6 +227,11 @@ class Matcher {
   private isOpen(): boolean {
     return this.matched < this.toB.length && this.matched < this.toA.length;
   }
+}
+
+/** The numbers of the nodes that are not matched. */
+function free(matches: Int32Array): number[] {
+  return Array.from(matches.keys()).filter((node) => matches[node] === -1);
 }
 
 /** Readers of a value by kind, each once. */

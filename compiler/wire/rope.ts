@@ -150,7 +150,10 @@ export function sameBytes(a: Rope, b: Rope): boolean {
 function sameSegment(a: Segment, b: Segment): boolean {
   if (a.kind === 'stored' && b.kind === 'stored') return a.source === b.source && a.offset === b.offset;
   if (a.kind === 'loaded' && b.kind === 'loaded') {
-    return a.bytes === b.bytes || a.bytes.every((byte, i) => byte === b.bytes[i]);
+    if (a.bytes === b.bytes) return true;
+    let same = 0;
+    while (same < a.length && a.bytes[same] === b.bytes[same]) same++;
+    return same === a.length;
   }
   return a === b;
 }

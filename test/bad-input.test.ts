@@ -67,6 +67,14 @@ async function refuses(code: ErrorCode, folder: string, ...args: readonly string
   return outcome;
 }
 
+/** Refused as either of two models that are compared or run. */
+async function refusesEither(code: ErrorCode, folder: string, path: string): Promise<void> {
+  for (const verb of ['diff', 'validate']) {
+    await refuses(code, folder, verb, path, modelPath(MODEL));
+    await refuses(code, folder, verb, modelPath(MODEL), path);
+  }
+}
+
 function put(name: string, content: string | Uint8Array): { folder: string; path: string } {
   const folder = freshFolder();
   const path = join(folder, name);
@@ -98,6 +106,7 @@ describe('a base that is no ONNX model is refused', () => {
     it(title, async () => {
       const { folder, path } = put(name, content);
       await refuses(code, folder, 'compile', path, '-a', ADAPTER, '-o', join(folder, 'out.onnx'));
+      await refusesEither(code, folder, path);
     });
   }
 
@@ -105,6 +114,7 @@ describe('a base that is no ONNX model is refused', () => {
     const { folder, base } = placeModel(MODEL);
     truncateSync(base, 1_000_000);
     await refuses('WIRE_TRUNCATED', folder, 'compile', base, '-a', ADAPTER, '-o', join(folder, 'out.onnx'));
+    await refusesEither('WIRE_TRUNCATED', folder, base);
   });
 
   it('a missing file', async () => {
@@ -114,11 +124,13 @@ describe('a base that is no ONNX model is refused', () => {
       folder,
       ...['compile', join(folder, 'none.onnx'), '-a', ADAPTER, '-o', join(folder, 'out.onnx')],
     );
+    await refusesEither('OPTION_FILE_MISSING', folder, join(folder, 'none.onnx'));
   });
 
   it('a folder', async () => {
     const folder = freshFolder();
     await refuses('OPTION_FILE_MISSING', folder, 'compile', folder, '-a', ADAPTER, '-o', join(folder, 'o'));
+    await refusesEither('OPTION_FILE_MISSING', folder, folder);
   });
 
   for (const verb of ['inspect', 'strip']) {
@@ -539,6 +551,7 @@ describe('external data that is not to be trusted is refused', () => {
     it(`in ${title}: ${code}`, async () => {
       const { folder, base } = placed(location);
       await refuses(code, folder, ...compiling(folder, base));
+      await refusesEither(code, folder, base);
     });
   }
 
@@ -578,6 +591,7 @@ describe('external data that is not to be trusted is refused', () => {
     it(title, async () => {
       const { folder, base } = placed(data, offset, length);
       await refuses('MODEL_EXTERNAL_TRUNCATED', folder, ...compiling(folder, base));
+      await refusesEither('MODEL_EXTERNAL_TRUNCATED', folder, base);
     });
   }
 

@@ -43,7 +43,8 @@ export function errorsPage(): string {
 
 Every error has a code, a message that says what was sought and what was found, the facts as data, and a hint. The part of the code
 before the first underscore is its family, which decides the exit code of the command line. With \`--json\` the error is on standard
-output as \`{"error": {"code", "message", "facts", "hint"}}\` ([reports](reports.md#error)). When a command fails, nothing is written: no output file, no temporary file.
+output as \`{"error": {"code", "message", "facts", "hint"}}\` ([reports](reports.md#error)). When a command fails, nothing is written: no
+output file, no temporary file.
 
 This page is made by \`npm run docs\` from the catalogue in [compiler/errors.ts](../compiler/errors.ts) and from all places that throw.
 

@@ -1,21 +1,25 @@
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { Report } from './reports.js';
 
-/** What the examples have before them: a bundled export, and one adapter in both of its formats. */
-const MODEL = 'fixtures/models/sd15-sdpa-ts17.onnx.gz';
-const ADAPTER = 'fixtures/adapters/sd15-base';
+/** What the examples find: a bundled export, and two adapters of one family. */
+const FILES = {
+  'model.onnx': 'fixtures/models/sd15-sdpa-ts17.onnx.gz',
+  'ip-adapter.safetensors': 'fixtures/adapters/sd15-base.safetensors',
+  'other.safetensors': 'fixtures/kinds/comfy-penalty.adapter.safetensors.gz',
+};
 
 /** Runs the examples of the reports, one after the other in one folder, and answers with what each printed, by the report's name. */
 export function reportExamples(reports: readonly Report[]): Map<string, unknown> {
   const folder = mkdtempSync(join(tmpdir(), 'ipgraft-docs-'));
   try {
-    writeFileSync(join(folder, 'model.onnx'), gunzipSync(readFileSync(MODEL)));
-    for (const format of ['safetensors', 'bin'])
-      copyFileSync(`${ADAPTER}.${format}`, join(folder, `ip-adapter.${format}`));
+    for (const [name, fixture] of Object.entries(FILES)) {
+      const bytes = readFileSync(fixture);
+      writeFileSync(join(folder, name), fixture.endsWith('.gz') ? gunzipSync(bytes) : bytes);
+    }
     return new Map(
       reports.flatMap(({ name, example }) => (example === undefined ? [] : [[name, run(example, folder)]])),
     );

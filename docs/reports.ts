@@ -42,7 +42,7 @@ export const REPORTS: readonly Report[] = [
     name: 'swap',
     file: 'runtime/cli/swap-command.ts',
     type: 'SwapReport',
-    example: 'swap patched.onnx --adapter ip-adapter.bin -o swapped.onnx --json',
+    example: 'swap patched.onnx --adapter other.safetensors -o swapped.onnx --json',
   },
   { name: 'diff', file: 'compiler/diff/model-diff.ts', type: 'ModelDiff' },
   {

@@ -106,9 +106,9 @@ class Definitions {
     if (declaration.getSourceFile().isInNodeModules() || declaration.getSourceFile().isDeclarationFile()) {
       if (name === 'Readonly') return this.of(first!);
       if (name === 'Record') return this.record(first!, second!);
-      if (name === 'Partial' && Node.isTypeReference(first)) {
-        const { required: _, ...optional } = this.of(first);
-        return optional;
+      if (name === 'Partial') {
+        const { required: _, ...optional } = this.of(first!);
+        if (optional.propertyNames !== undefined) return optional;
       }
       throw unknown(node, `${name} has no JSON Schema`);
     }

@@ -134,8 +134,8 @@ class Definitions {
     const additionalProperties = this.of(values);
     const key = this.target(propertyNames, keys);
     if (key.type === 'string') return { type: 'object', additionalProperties };
-    const required = valuesOf(key)?.map(String);
-    if (required === undefined) throw unknown(keys, 'keys that are no strings');
+    const required = valuesOf(key);
+    if (!required?.every((name) => typeof name === 'string')) throw unknown(keys, 'keys that are no strings');
     return { type: 'object', propertyNames, additionalProperties, required };
   }
 
@@ -263,8 +263,8 @@ function nameOf(member: PropertySignature): string {
 }
 
 function commentOf(node: Named | PropertySignature): string | undefined {
-  const text = node.getJsDocs().at(-1)?.getDescription();
-  return text === undefined ? undefined : plain(text);
+  const text = plain(node.getJsDocs().at(-1)?.getDescription() ?? '');
+  return text === '' ? undefined : text;
 }
 
 /** The doc comment in front of a member of a union, which stands before its bar. */

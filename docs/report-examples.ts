@@ -21,21 +21,20 @@ export function reportExamples(reports: readonly Report[]): Map<string, unknown>
       writeFileSync(join(folder, name), fixture.endsWith('.gz') ? gunzipSync(bytes) : bytes);
     }
     return new Map(
-      reports.flatMap(({ name, example }) => (example === undefined ? [] : [[name, run(example, folder)]])),
+      reports.flatMap(({ name, example }) =>
+        example === undefined ? [] : [[name, run(name, example, folder)]],
+      ),
     );
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-function run(example: string, cwd: string): unknown {
+function run(name: string, example: string, cwd: string): unknown {
   const args = [resolve('dist/ipgraft.cjs'), ...example.split(' ')];
-  const { stdout, stderr } = spawnSync(process.execPath, args, { cwd, encoding: 'utf8' });
-  try {
-    return JSON.parse(stdout);
-  } catch {
-    throw new Error(`ipgraft ${example} printed no JSON: ${stderr}`);
-  }
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd, encoding: 'utf8' });
+  if ((status === 0) === (name !== 'error')) return JSON.parse(stdout);
+  throw new Error(`ipgraft ${example} ended with ${status}: ${stderr}`);
 }
 
 /** A line of the page. */

@@ -271,7 +271,7 @@ export const CATALOGUE = {
   },
 } as const satisfies Record<string, Entry>;
 
-/** A code of {@link CATALOGUE}. */
+/** What kind of error it is: a code of {@link CATALOGUE}. */
 export type ErrorCode = keyof typeof CATALOGUE;
 
 /** Exit code of each family. 1 is kept for failures that are not ours to name. */

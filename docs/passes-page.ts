@@ -1,6 +1,6 @@
-import { Project } from 'ts-morph';
 import type { Pass } from '../compiler/pass.js';
 import { passExamples } from './pass-examples.js';
+import { sources } from './sources.js';
 
 /** docs/passes.md: each pass with its summary, what its source says of it, and its picture. */
 export async function passesPage(): Promise<string> {
@@ -36,13 +36,12 @@ function section(pass: Pass): string {
   ].join('\n');
 }
 
-const project = new Project({ skipAddingFilesFromTsConfig: true });
-
 /** The doc comment of the function that makes the pass: the one that returns a Pass. */
 function docComment(name: string): string {
-  const file = project.addSourceFileAtPath(`passes/${name}.ts`);
-  const factory = file
+  const factory = sources
+    .getSourceFileOrThrow(`passes/${name}.ts`)
     .getFunctions()
     .find((each) => each.isExported() && each.getReturnTypeNode()?.getText() === 'Pass');
-  return factory?.getJsDocs()[0]?.getDescription().trim() ?? '';
+  if (factory === undefined) throw new Error(`passes/${name}.ts exports no function that returns a Pass`);
+  return factory.getJsDocs()[0]!.getDescription().trim();
 }

@@ -1,52 +1,89 @@
 import { parseJournal } from '../compiler/edit/journal.js';
 import { dataTypeName } from '../compiler/onnx/data-type.js';
 import type { Dimension, ValueInfo } from '../compiler/onnx/value-info.js';
+import type { Adapter } from '../passes/adapter/adapter.js';
 import { encoderOf } from '../passes/adapter/encoder.js';
-import { type LocateOptions, locateCrossAttention } from '../passes/locate-cross-attention.js';
+import type { Family } from '../passes/adapter/image-projection.js';
+import {
+  type CrossAttention,
+  type LocateOptions,
+  locateCrossAttention,
+} from '../passes/locate-cross-attention.js';
 import { JOURNAL_KEY, METADATA_PREFIX } from '../passes/stamp-metadata.js';
 import { type OpenedAdapter, type OpenedModel, openAdapter, openModel, openSource } from './open.js';
 
-interface Value {
+/** A graph input or output. */
+export interface Value {
+  /** As callers know it. */
   readonly name: string;
+  /** Of the elements, as ONNX calls it: `float`, `float16`, `int64`. */
   readonly type: string;
+  /** `null` where even the rank is unknown. */
   readonly shape: readonly Dimension[] | null;
 }
 
 /** What `inspect` says of a model. */
 export interface ModelDescription {
+  /** Tells a model from an adapter. */
   readonly kind: 'model';
+  /** Its name, without folder. */
   readonly file: string;
+  /** Size of the file, without data files beside it. */
   readonly bytes: number;
+  /** Version of the file format, as the file says it. */
   readonly irVersion: number;
+  /** Version of each operator domain; ONNX's own is `ai.onnx`. */
   readonly opsets: Readonly<Record<string, number>>;
+  /** In the main graph. */
   readonly nodes: number;
+  /** In the main graph. */
   readonly initializers: number;
+  /** Graph inputs, in the order of the file. */
   readonly inputs: readonly Value[];
+  /** Graph outputs, in the order of the file. */
   readonly outputs: readonly Value[];
   /** Metadata of ipgraft, if it was patched; without the journal, which `journal` counts. */
   readonly patched: Readonly<Record<string, string>> | null;
+  /** How many edits `ipgraft strip` undoes: 0 in a model that was not patched. */
   readonly journal: number;
+  /** The graph input with the text states; `null` in a patched model, in which nothing is sought. */
   readonly textInput: string | null;
+  /** In checkpoint order. Empty in a patched model. */
   readonly crossAttentions: readonly {
+    /** The checkpoint's layer id: 1, 3, 5, …. */
     readonly id: number;
+    /** Module path as diffusers names it. */
     readonly scope: string;
-    readonly source: string;
+    /** Whence that was read. */
+    readonly source: CrossAttention['source'];
+    /** Of what to_k and to_v give. */
     readonly width: number;
+    /** Of the text states that they read. */
     readonly textWidth: number;
+    /** In which it computes, as ONNX calls it. */
     readonly type: string;
+    /** How many nodes an image branch clones. */
     readonly cone: number;
   }[];
 }
 
 /** What `inspect` says of an adapter. */
 export interface AdapterDescription {
+  /** Tells an adapter from a model. */
   readonly kind: 'adapter';
+  /** Its name, without folder. */
   readonly file: string;
-  readonly format: string;
-  readonly family: string;
+  /** Of the file. */
+  readonly format: Adapter['format'];
+  /** How it makes image tokens. */
+  readonly family: Family;
+  /** Image tokens per image. */
   readonly tokens: number;
+  /** Of an image token: the width of the UNet's text states. */
   readonly tokenWidth: number;
+  /** What of the image encoder it reads: the pooled embedding, or the last but one hidden states. */
   readonly reads: 'pooled' | 'hidden';
+  /** Width of that. */
   readonly embeddingWidth: number;
   /** Which encoder gives that, where a published adapter reads the like. */
   readonly encoder: string | null;
@@ -54,23 +91,28 @@ export interface AdapterDescription {
   readonly faceWidth: number | null;
   /** How many Linears of the UNet a LoRA changes. */
   readonly lora: number;
+  /** Of the file. */
   readonly sha256: string;
+  /** One for each cross-attention, in checkpoint order. */
   readonly layers: readonly {
+    /** 1, 3, 5, …. */
     readonly id: number;
+    /** Of to_k_ip.weight: width of the attention, width of a token. */
     readonly shape: readonly number[];
+    /** Of to_k_ip.weight, as the checkpoint's format calls it. */
     readonly dtype: string;
   }[];
 }
+
+/** What `inspect` says of a file: `kind` tells which of the two it is. */
+export type Description = ModelDescription | AdapterDescription;
 
 /**
  * Says what a file is. A model without cross-attentions is described all the same when it was patched; otherwise it is refused, because
  * nothing can be grafted into it.
  * @throws IpgraftError of the family that fits the file
  */
-export async function inspect(
-  path: string,
-  options: LocateOptions = {},
-): Promise<ModelDescription | AdapterDescription> {
+export async function inspect(path: string, options: LocateOptions = {}): Promise<Description> {
   if (await looksLikeCheckpoint(path)) {
     const adapter = await openAdapter(path);
     await adapter.close();

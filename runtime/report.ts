@@ -1,54 +1,83 @@
 import { describe, type Edit } from '../compiler/edit/edit.js';
 import { dataTypeName } from '../compiler/onnx/data-type.js';
 import type { Dimension } from '../compiler/onnx/value-info.js';
+import type { Family } from '../passes/adapter/image-projection.js';
+import type { CrossAttention } from '../passes/locate-cross-attention.js';
+import type { TokenSource } from '../passes/plan.js';
 import type { PatchedModel } from './compile.js';
 import { VERSION } from './version.js';
 import type { WrittenModel } from './write-patched.js';
 
 /** What a compilation found and did, as data: `--report FILE` and `--json`. */
 export interface CompileReport {
+  /** Version of ipgraft. */
   readonly ipgraft: string;
+  /** The model that was patched. */
   readonly base: {
+    /** Its name, without folder. */
     readonly file: string;
+    /** Size of the file, without data files beside it. */
     readonly bytes: number;
+    /** Of ONNX's own operators. */
     readonly opset: number;
+    /** Version of the file format, as the file says it. */
     readonly irVersion: number;
+    /** In the main graph, before anything is inserted. */
     readonly nodes: number;
   };
+  /** In the order in which their tokens follow the text. Empty where image tokens are only dropped. */
   readonly adapters: readonly {
+    /** Of its file; `text weights` where weights are copied from the text's. */
     readonly name: string;
-    /** Per image. */
+    /** Image tokens per image. */
     readonly tokens: number;
+    /** How many images it reads. */
     readonly images: number;
-    readonly family: string | null;
+    /** `null` where weights are copied from the text's. */
+    readonly family: Family | null;
+    /** Of the checkpoint's file; `null` where there is none. */
     readonly sha256: string | null;
   }[];
+  /** The graph input with the text states. */
   readonly textInput: string;
-  readonly tokens: string;
+  /** Where image tokens come from, as the option says it. */
+  readonly tokens: TokenSource;
+  /** As it was asked for: `input`, `layers`, `rows`, `optional=N`, a number or JSON. */
   readonly scale: string;
   /** The inputs of the patched model. */
   readonly inputs: readonly {
+    /** As callers feed it. */
     readonly name: string;
+    /** Of the elements, as ONNX calls it: `float`, `float16`, `int64`. */
     readonly type: string;
+    /** `null` where even the rank is unknown. */
     readonly shape: readonly Dimension[] | null;
   }[];
   /** Every cross-attention in checkpoint order, and whence its module path was read. */
   readonly crossAttentions: readonly {
+    /** The checkpoint's layer id: 1, 3, 5, …. */
     readonly id: number;
+    /** Module path as diffusers names it. */
     readonly scope: string;
-    readonly source: string;
+    /** Whence that was read. */
+    readonly source: CrossAttention['source'];
+    /** Of what to_k and to_v give. */
     readonly width: number;
+    /** Whether the pattern matches it, so that it was patched. */
     readonly selected: boolean;
   }[];
   /** Each pass with how many edits of which kind it made, and each of them in a line. */
   readonly passes: readonly {
+    /** As in docs/passes.md. */
     readonly name: string;
+    /** How many edits of which kind it made. */
     readonly counts: Readonly<Partial<Record<Edit['kind'], number>>>;
+    /** Each edit in a line. */
     readonly edits: readonly string[];
   }[];
   /** What the user should know. */
   readonly notes: readonly string[];
-  /** `null` for a dry run. */
+  /** What was written, or would be; `null` for a dry run without output. */
   readonly written: WrittenModel | null;
 }
 

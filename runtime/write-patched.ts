@@ -25,9 +25,15 @@ export interface WritePatchedOptions extends WriteOptions {
 
 /** What was written. */
 export interface WrittenModel {
+  /** Whether large weights of the base are named where they are, or were copied. */
   readonly weights: 'reference' | 'copy';
-  /** Files of the result by name, the model last. Bytes. */
-  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  /** Files of the result, the model last. */
+  readonly files: readonly {
+    /** Without folder. */
+    readonly name: string;
+    /** Size of the file. */
+    readonly bytes: number;
+  }[];
   /** Files of the base that the result needs beside it. */
   readonly needs: readonly string[];
 }

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { Node, Project, SyntaxKind } from 'ts-morph';
-import { CATALOGUE } from '../compiler/errors.js';
+import { Project } from 'ts-morph';
 import type { Pass } from '../compiler/pass.js';
 import { runPasses } from '../compiler/run-passes.js';
 import { generatedDocs } from '../docs/generated-docs.js';
@@ -15,8 +14,6 @@ import { ipgraftProcess } from './command.js';
 import { adapterPath, freshFolder, modelPath } from './fixtures.js';
 
 const root = process.cwd();
-const sources = new Project({ skipAddingFilesFromTsConfig: true });
-sources.addSourceFilesAtPaths(['compiler', 'passes', 'runtime'].map((layer) => `${root}/${layer}/**/*.ts`));
 
 const pages = [
   'README.md',
@@ -32,80 +29,39 @@ function printed(...args: readonly string[]): string {
   return stdout;
 }
 
-/** The string literals of an expression that is a code or chooses between codes; a variable has ErrorCode as its type. */
-function codesIn(expression: Node): string[] {
-  return [expression, ...expression.getDescendants()]
-    .filter(Node.isStringLiteral)
-    .map((literal) => literal.getLiteralValue());
+/** A text without its measured numbers, which are other ones on another machine. */
+function unmeasured(text: string): string {
+  return text.replaceAll(/\d+\.\d+(e-\d+)?|\de-\d+/g, '#');
 }
 
 describe('docs', () => {
-  it('made pages and pictures are fresh (else: npm run docs), and nothing else lies among the pictures', async () => {
-    const made = await generatedDocs();
-    for (const [name, content] of made) {
-      assert.equal(readFileSync(join('docs', name), 'utf8'), content, name);
-    }
-    const pictures = [...made.keys()].filter((name) => name.startsWith('pictures/'));
-    assert.deepEqual(
-      readdirSync('docs/pictures').toSorted(),
-      pictures.map((name) => basename(name)).toSorted(),
-    );
+  let made: Map<string, string>;
+  before(async () => {
+    made = await generatedDocs();
   });
 
-  it('pictures are small and bring their own ground, for pages that are dark', async () => {
-    for (const [name, svg] of await generatedDocs()) {
+  it('made pages, schemas and pictures are fresh (else: npm run docs)', () => {
+    for (const [name, content] of made) {
+      const committed = readFileSync(join('docs', name), 'utf8');
+      if (name === 'reports.md') assert.equal(unmeasured(committed), unmeasured(content), name);
+      else assert.equal(committed, content, name);
+    }
+  });
+
+  it('nothing else lies among the pictures and the schemas', () => {
+    for (const folder of ['pictures', 'schemas'])
+      assert.deepEqual(
+        readdirSync(join('docs', folder)).toSorted(),
+        [...made.keys()].flatMap((name) => (dirname(name) === folder ? [basename(name)] : [])).toSorted(),
+      );
+  });
+
+  it('pictures are small and bring their own ground, for pages that are dark', () => {
+    for (const [name, svg] of made) {
       if (!name.endsWith('.svg')) continue;
       assert.ok(svg.length < 60_000, `${name} has ${svg.length} bytes`);
       assert.match(svg, /<polygon fill="white"/, name);
     }
-  });
-
-  it('every error code is thrown somewhere, every code that is thrown is in the catalogue, and the page has them all', () => {
-    const literals = sources
-      .getSourceFiles()
-      .filter((file) => !file.getFilePath().endsWith('/compiler/errors.ts'))
-      .flatMap((file) => file.getDescendantsOfKind(SyntaxKind.StringLiteral));
-    const named = new Set(literals.map((literal) => literal.getLiteralValue()));
-    const codes = Object.keys(CATALOGUE);
-    assert.deepEqual(
-      codes.filter((code) => !named.has(code)),
-      [],
-      'never thrown',
-    );
-    const thrown = sources
-      .getSourceFiles()
-      .flatMap((file) => file.getDescendantsOfKind(SyntaxKind.NewExpression))
-      .filter((made) => made.getExpression().getText() === 'IpgraftError')
-      .flatMap((made) => codesIn(made.getArguments()[0]!));
-    assert.ok(thrown.length > 50);
-    assert.deepEqual(
-      thrown.filter((code) => !(code in CATALOGUE)),
-      [],
-      'not in the catalogue',
-    );
-    const page = readFileSync('docs/errors.md', 'utf8');
-    assert.deepEqual(
-      codes.filter((code) => !page.includes(`| \`${code}\` |`)),
-      [],
-      'not on the page',
-    );
-  });
-
-  it('every pass has a section and a picture, and every section a pass', () => {
-    const names = sources
-      .getSourceFiles()
-      .filter((file) =>
-        file
-          .getFunctions()
-          .some((each) => each.isExported() && each.getReturnTypeNode()?.getText() === 'Pass'),
-      )
-      .map((file) => file.getBaseNameWithoutExtension())
-      // Models of their own, not steps of the pipeline.
-      .filter((name) => name !== 'image-projection' && name !== 'image-kv');
-    const page = readFileSync('docs/passes.md', 'utf8');
-    const sections = [...page.matchAll(/^## (\S+)$/gm)].map((match) => match[1]!);
-    assert.deepEqual(sections.toSorted(), names.toSorted());
-    for (const name of names) assert.ok(existsSync(`docs/pictures/${name}.svg`), name);
   });
 
   it('every relative link leads to a file', () => {
@@ -115,15 +71,6 @@ describe('docs', () => {
       );
       for (const link of links) assert.ok(existsSync(join(dirname(page), link)), `${page}: ${link}`);
     }
-  });
-
-  it('the README lists every option of compile', () => {
-    const options = [...printed('help', 'compile').matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)]
-      .map((match) => match[1]!)
-      .filter((option) => option !== '--help');
-    const listed = new Set(readFileSync('README.md', 'utf8').match(/--[a-z][a-z-]+/g));
-    assert.ok(options.length > 12);
-    for (const option of options) assert.ok(listed.has(option), option);
   });
 
   it('what the README says that compile prints is what it prints', () => {

@@ -18,24 +18,48 @@ export type Subject = (typeof SUBJECTS)[number];
 
 /** One way in which a thing in A differs from what it is in B. */
 export type Aspect =
+  /** It is in B alone. */
   | { readonly kind: 'added' }
+  /** It is in A alone. */
   | { readonly kind: 'removed' }
-  /** It says something else: which attribute, dimension, dtype, data or other part, and what it said, in words. */
+  /** It says something else. */
   | {
       readonly kind: 'changed';
+      /** Which attribute, dimension, dtype, data or other part. */
       readonly what: string;
+      /** What it says in A, in words. */
       readonly from: string | null;
+      /** What it says in B, in words. */
       readonly to: string | null;
     }
   /** One of a node's inputs reads a value that is not the one it read. */
-  | { readonly kind: 'rewired'; readonly input: number; readonly from: string; readonly to: string }
+  | {
+      readonly kind: 'rewired';
+      /** Which input of the node, from 0. */
+      readonly input: number;
+      /** The value that it reads in A. */
+      readonly from: string;
+      /** The value that it reads in B. */
+      readonly to: string;
+    }
   /** The same thing under another name. */
-  | { readonly kind: 'renamed'; readonly what: string; readonly from: string; readonly to: string }
-  /** It stands elsewhere among its kind, by position, or its data lies elsewhere, by file and offset. */
+  | {
+      readonly kind: 'renamed';
+      /** What of it bears the name. */
+      readonly what: string;
+      /** Its name in A. */
+      readonly from: string;
+      /** Its name in B. */
+      readonly to: string;
+    }
+  /** It stands elsewhere among its kind, or its data lies elsewhere. */
   | {
       readonly kind: 'moved';
+      /** Its position, or the place of its data by file and offset. */
       readonly what: 'position' | 'data';
+      /** Where it is in A. */
       readonly from: string | number;
+      /** Where it is in B. */
       readonly to: string | number;
     };
 
@@ -47,6 +71,7 @@ export type Kind = (typeof KINDS)[number];
 
 /** Something that is not the same in both models. */
 export interface Change {
+  /** What kind of thing it is. */
   readonly subject: Subject;
   /** What it is called in A, `null` where it is new. A node is called by the first value that it makes. */
   readonly a: string | null;
@@ -63,12 +88,17 @@ export interface Change {
 /** How many of a kind of record are the same in every byte, and how many are not, by the kind of change that counts most. */
 export type Counts = Readonly<Record<'unchanged' | Kind, number>>;
 
-/** One of the two models. Bytes of the model file alone. */
+/** One of the two models. */
 export interface Side {
+  /** Its name, without folder. */
   readonly file: string;
+  /** Size of the file, without data files beside it. */
   readonly bytes: number;
+  /** Version of the file format, as the file says it. */
   readonly irVersion: number;
+  /** Of ONNX's own operators. */
   readonly opset: number;
+  /** In the main graph. */
   readonly nodes: number;
 }
 
@@ -81,7 +111,12 @@ export interface Proof {
   /** How many edits are declared; of several of one thing the last counts. */
   readonly edits: number;
   /** Declared edits by kind, with the changes that each explains as indices into `changes`. */
-  readonly explained: readonly { readonly edit: JournalEntry['kind']; readonly changes: readonly number[] }[];
+  readonly explained: readonly {
+    /** What kind of edit it is. */
+    readonly edit: JournalEntry['kind'];
+    /** The changes that it explains. */
+    readonly changes: readonly number[];
+  }[];
   /** Changes that no edit declares, as indices into `changes`. */
   readonly unexplained: readonly number[];
   /** Declared edits that are not there, and other faults, in words. */
@@ -92,8 +127,11 @@ export interface Proof {
 
 /** How model B differs from model A. */
 export interface ModelDiff {
+  /** The first: mostly a base. */
   readonly a: Side;
+  /** The second: mostly what was made of it. */
   readonly b: Side;
+  /** What is the same and what is not, by what it is. */
   readonly counts: Readonly<Record<Subject, Counts>>;
   /** Everything that differs, in the order of {@link SUBJECTS} and then of the files. */
   readonly changes: readonly Change[];

@@ -24,6 +24,7 @@ export interface ImageProjection {
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
 }
 
+/** How an adapter makes image tokens: the names are those of docs/adapters.md. */
 export type Family = 'base' | 'plus' | 'full-face' | 'faceid' | 'faceid-plus';
 
 /** Width of one head of the Resampler, in every published checkpoint. */

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
+import type { Family } from '../../passes/adapter/image-projection.js';
 import { openAdapter } from '../open.js';
 import { writeProjection } from '../project-image.js';
 import { row } from './print-report.js';
@@ -11,6 +12,18 @@ interface ProjectFlags extends ShortcutFlags {
   readonly output: string;
   readonly force?: true;
   readonly json?: true;
+}
+
+/** What `ipgraft project --json` prints. */
+export interface ProjectReport {
+  /** The model that was written, without folder. */
+  readonly file: string;
+  /** Size of the file. */
+  readonly bytes: number;
+  /** Of the adapter whose projection it is. */
+  readonly family: Family;
+  /** Image tokens that it makes of one image. */
+  readonly tokens: number;
 }
 
 /** `ipgraft project`. */
@@ -32,13 +45,14 @@ export function projectCommand({ print, signal }: Terminal): Command {
           inputs: adapter.files,
         });
         const { family } = adapter.projection;
-        if (json)
-          print(JSON.stringify({ file: basename(output), bytes, family, tokens: adapter.tokens }, null, 2));
+        const { tokens } = adapter;
+        const report: ProjectReport = { file: basename(output), bytes, family, tokens };
+        if (json) print(JSON.stringify(report, null, 2));
         else
           row(
             print,
             'wrote',
-            `${basename(output)}  ${size(bytes)}: ${family}, ${adapter.tokens} tokens of width ${adapter.tokenWidth}`,
+            `${basename(output)}  ${size(bytes)}: ${family}, ${tokens} tokens of width ${adapter.tokenWidth}`,
           );
       } finally {
         await adapter.close();

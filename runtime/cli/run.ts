@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { EXIT_CODES, IpgraftError } from '../../compiler/errors.js';
+import { type ErrorCode, EXIT_CODES, type Facts, IpgraftError } from '../../compiler/errors.js';
 import { visible } from '../../compiler/printable.js';
 import { VERSION } from '../version.js';
 import { compileCommand } from './compile-command.js';
@@ -43,7 +43,8 @@ export async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-function program(terminal: Terminal): Command {
+/** The command line as commander holds it: every verb with its options. */
+export function program(terminal: Terminal): Command {
   const root = new Command('ipgraft')
     .description('Grafts an IP-Adapter into a Stable Diffusion UNet already exported to ONNX.')
     .version(VERSION)
@@ -63,6 +64,19 @@ function program(terminal: Terminal): Command {
   return root;
 }
 
+/** What any verb prints with `--json` when it fails, in the place of its own report. */
+export interface ErrorReport {
+  /** What went wrong. */
+  readonly error: {
+    readonly code: ErrorCode;
+    /** What was sought and what was found. */
+    readonly message: string;
+    readonly facts: Facts;
+    /** What to do about it. */
+    readonly hint: string;
+  };
+}
+
 /** An error as the user sees it; `--json` has it on standard output as data. */
 function report(error: unknown, json: boolean): number {
   const known = asIpgraftError(error);
@@ -71,7 +85,8 @@ function report(error: unknown, json: boolean): number {
     return 1;
   }
   const { code, message, facts, hint, exitCode } = known;
-  if (json) process.stdout.write(`${JSON.stringify({ error: { code, message, facts, hint } }, null, 2)}\n`);
+  const found: ErrorReport = { error: { code, message, facts, hint } };
+  if (json) process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
   process.stderr.write(`${code}: ${visible(message)}\n  hint: ${hint}\n`);
   return exitCode;
 }

@@ -12,6 +12,14 @@ interface StripFlags {
   readonly json?: true;
 }
 
+/** What `ipgraft strip --json` prints. */
+export interface StripReport {
+  /** The base that was written, without folder. */
+  readonly file: string;
+  /** Size of the file. */
+  readonly bytes: number;
+}
+
 /** `ipgraft strip`. */
 export function stripCommand({ print, signal }: Terminal): Command {
   return new Command('strip')
@@ -26,7 +34,8 @@ export function stripCommand({ print, signal }: Terminal): Command {
         const { bytes } = await withProgress('writing', (onProgress) =>
           stripPatched(model, output, { force: force === true, signal, onProgress }),
         );
-        if (json) print(JSON.stringify({ file: basename(output), bytes }, null, 2));
+        const report: StripReport = { file: basename(output), bytes };
+        if (json) print(JSON.stringify(report, null, 2));
         else
           row(
             print,

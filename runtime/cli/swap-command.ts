@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { Command } from 'commander';
 import { type OpenedAdapter, openAdapters, openModel } from '../open.js';
 import { swap } from '../swap.js';
+import type { WrittenModel } from '../write-patched.js';
 import { writeSwapped } from '../write-swapped.js';
 import { row } from './print-report.js';
 import { size, withProgress } from './progress.js';
@@ -12,6 +13,16 @@ interface SwapFlags {
   readonly output: string;
   readonly force?: true;
   readonly json?: true;
+}
+
+/** What `ipgraft swap --json` prints. */
+export interface SwapReport {
+  /** The model that was written, without folder. */
+  readonly file: string;
+  /** How many weights are other ones now. */
+  readonly tensors: number;
+  /** All files of the result. */
+  readonly written: WrittenModel;
 }
 
 /** `ipgraft swap`. */
@@ -33,7 +44,8 @@ export function swapCommand({ print, signal }: Terminal): Command {
           writeSwapped(swapped, output, { force: force === true, signal, onProgress }),
         );
         const { tensors } = swapped;
-        if (json) print(JSON.stringify({ file: basename(output), tensors, written }, null, 2));
+        const report: SwapReport = { file: basename(output), tensors, written };
+        if (json) print(JSON.stringify(report, null, 2));
         else {
           row(
             print,

@@ -1,10 +1,12 @@
 /** One thing that was checked. */
 export interface Check {
+  /** In words. */
   readonly name: string;
   /** `null`: it cannot be checked on this model; `detail` says why. */
   readonly passed: boolean | null;
   /** The largest absolute difference, where one was measured. */
   readonly difference: number | null;
+  /** How it was checked, or why not. */
   readonly detail: string;
 }
 
@@ -14,6 +16,7 @@ export interface SiteNumbers {
   readonly scope: string;
   /** The checkpoint's layer id: 1, 3, 5, …. */
   readonly id: number;
+  /** Whether `relative` is within `limit`. */
   readonly passed: boolean;
   /** Largest absolute difference. */
   readonly difference: number;
@@ -29,6 +32,7 @@ export interface SiteNumbers {
 export interface Engine {
   /** `@tensorflow/tfjs` or `@tensorflow/tfjs-node-gpu`. */
   readonly name: string;
+  /** Of that package. */
   readonly version: string;
   /** TensorFlow.js' name of what computes: `wasm`, `cpu`, `tensorflow`. */
   readonly backend: string;
@@ -36,13 +40,16 @@ export interface Engine {
 
 /** What was checked, and what a caller of the model should know. */
 export interface Validation {
+  /** Whether nothing that was checked failed; decides the exit code. */
   readonly passed: boolean;
   /** ONNX Runtime's execution provider that ran the patched model. */
   readonly provider: 'cpu' | 'webgpu' | 'cuda';
   /** `null` where no cross-attention was recomputed. */
   readonly engine: Engine | null;
+  /** Of the model as a whole. */
   readonly checks: readonly Check[];
-  /** In checkpoint order. */
+  /** The cross-attentions that were recomputed, in checkpoint order. */
   readonly sites: readonly SiteNumbers[];
+  /** What a caller of the model should know. */
   readonly warnings: readonly string[];
 }

@@ -1,0 +1,148 @@
+import { type Counts, KINDS, type ModelDiff, type Proof, SUBJECTS } from '../../compiler/diff/model-diff.js';
+import type { Graph } from '../../compiler/onnx/graph.js';
+import { changesData } from './change-rows.js';
+import { type DrawnSites, drawNeighbourhood, drawSites, SITE_WORDS, sitesIn } from './drawn-sites.js';
+import { GraphPair } from './graph-pair.js';
+import { type Content, counted, dataIsland, grouped, html, type Markup } from './markup.js';
+import { pageOf, type Section } from './page.js';
+import { blocksOf, unetMap } from './unet-map.js';
+
+/**
+ * A comparison as one HTML document: what it comes to in words, the UNet with its cross-attentions, each of them before and after, and all
+ * changes in a table. `before` and `after` are the graphs that were compared; where the first is no UNet, what changed is drawn instead if it
+ * is little. The same comparison is the same text.
+ */
+export async function diffReport(diff: ModelDiff, before: Graph, after: Graph): Promise<string> {
+  const { instance } = await import('@viz-js/viz');
+  const viz = await instance();
+  const pair = new GraphPair(before, after, diff.changes);
+  const attentions = sitesIn(before);
+  const drawn = drawSites(viz, pair, attentions);
+  const sections: Section[] = [{ id: 'summary', title: 'Summary', content: summary(diff) }];
+  const stores: Markup[] = [];
+  if (drawn.sites.length > 0) {
+    const isFlat = attentions.every(({ source }) => source === 'dataflow');
+    const blocks = isFlat ? { down: 1, up: 1 } : blocksOf(before);
+    sections.push(
+      {
+        id: 'unet',
+        title: 'UNet',
+        content: html`<p>${patchedWords(drawn)} Choose one to see its graph.</p>${siteLegend(drawn)}${unetMap(drawn.sites, blocks, SITE_WORDS)}`,
+      },
+      { id: 'site', title: 'One cross-attention', content: siteViewer() },
+    );
+    stores.push(
+      ...drawn.drawings.map((drawing, i) => html`<template id="drawing-${i}">${drawing}</template>`),
+      dataIsland(
+        'sites-data',
+        drawn.sites.map(({ data }) => data),
+      ),
+    );
+  } else {
+    const near = drawNeighbourhood(viz, pair);
+    if (near !== null)
+      sections.push({ id: 'near', title: 'Around the changes', content: html`${graphLegend()}${near}` });
+  }
+  if (diff.changes.length > 0) {
+    sections.push({ id: 'changes', title: 'Changes', content: changesTable(diff) });
+    stores.push(dataIsland('changes-data', changesData(diff)));
+  }
+  return pageOf({
+    kind: 'ipgraft diff',
+    title: `${diff.a.file} → ${diff.b.file}`,
+    lead: verdict(diff, drawn),
+    sections,
+    stores,
+  });
+}
+
+function patchedWords({ sites }: DrawnSites): string {
+  const patched = sites.filter(({ state }) => state === 'patched').length;
+  return `${patched === sites.length ? `All ${patched}` : `${patched} of ${sites.length}`} cross-attentions are patched.`;
+}
+
+function verdict({ changes, proof }: ModelDiff, drawn: DrawnSites): Markup {
+  const also = drawn.sites.some(({ state }) => state !== 'untouched') && patchedWords(drawn);
+  if (changes.length === 0 && proof === null)
+    return banner('good', '✓', 'The two models are the same', ['No difference was found.']);
+  if (proof === null)
+    return banner('open', '?', counted(changes.length, 'difference'), [
+      'B does not say that it was made of A, so there is nothing to hold the differences against.',
+      also,
+    ]);
+  const said = proof.source === 'journal' ? 'the journal inside B' : 'the compilation, done again,';
+  if (proof.holds)
+    return banner('good', '✓', 'B is A with the declared edits, and nothing else', [
+      `Each of the ${counted(changes.length, 'difference')} is declared by ${said.replace(/,$/, '')}, each of the ${counted(proof.edits, 'declared edit')} is there, and undoing them gives A back, byte for byte.`,
+      also,
+    ]);
+  return banner('bad', '✗', 'B is not A with the declared edits', [
+    `Of ${counted(changes.length, 'difference')}, ${said} declares all but ${grouped(proof.unexplained.length)}. Undone, the declared edits do not give A back.`,
+    also,
+  ]);
+}
+
+function banner(
+  state: 'good' | 'bad' | 'open',
+  sign: string,
+  words: string,
+  sentences: readonly Content[],
+): Markup {
+  return html`<div class="verdict ${state}"><span class="sign" aria-hidden="true">${sign}</span><div><p class="words">${words}</p>${sentences.filter(Boolean).map((sentence) => html`<p>${sentence}</p>`)}</div></div>`;
+}
+
+function summary({ a, b, counts, proof }: ModelDiff): Markup {
+  const facts: [string, Content, Content][] = [
+    ['File', a.file, b.file],
+    ['Size', `${grouped(a.bytes)} bytes`, `${grouped(b.bytes)} bytes`],
+    ['Opset', a.opset, b.opset],
+    ['IR version', a.irVersion, b.irVersion],
+    ['Nodes', grouped(a.nodes), grouped(b.nodes)],
+  ];
+  return html`${proof !== null && proofDetails(proof)}<div class="tables"><div class="scroll" tabindex="0" role="group" aria-label="The two models"><table class="facts"><caption>The two models</caption><thead><tr><td></td><th scope="col">A</th><th scope="col">B</th></tr></thead><tbody>${facts.map(
+    ([name, left, right]) => html`<tr><th scope="row">${name}</th><td>${left}</td><td>${right}</td></tr>`,
+  )}</tbody></table></div>${countsTable(counts)}</div>`;
+}
+
+function proofDetails({ faults, open, unexplained, explained }: Proof): Markup {
+  const list = (title: string, state: string, lines: readonly string[]) =>
+    lines.length > 0 &&
+    html`<div class="note ${state}"><h3>${title}</h3><ul>${lines.slice(0, MOST_LINES).map((line) => html`<li>${line}</li>`)}${lines.length > MOST_LINES && html`<li>and ${grouped(lines.length - MOST_LINES)} more</li>`}</ul></div>`;
+  return html`${unexplained.length > 0 && html`<div class="note bad"><h3>Not declared</h3><p>${counted(unexplained.length, 'difference')}: <a href="#changes" data-declared="no">see them in the table</a>.</p></div>`}${list('Faults', 'bad', faults)}${list('Not compared', 'open', open)}${explained.length > 0 && html`<p class="declared">Declared: ${explained.map(({ edit, changes }, i) => html`${i > 0 && ', '}<b>${edit}</b> × ${grouped(changes.length)}`)}.</p>`}`;
+}
+
+const MOST_LINES = 50;
+
+const COUNTED = ['unchanged', ...KINDS] as const;
+
+function countsTable(counts: ModelDiff['counts']): Markup {
+  const rows = SUBJECTS.filter((subject) => COUNTED.some((kind) => counts[subject][kind] > 0));
+  const columns = COUNTED.filter((kind) => rows.some((subject) => counts[subject][kind] > 0));
+  const cell = (of: Counts, kind: (typeof COUNTED)[number]) =>
+    of[kind] === 0 ? html`<td class="none">·</td>` : html`<td class="${kind}">${grouped(of[kind])}</td>`;
+  return html`<div class="scroll" tabindex="0" role="group" aria-label="What differs, counted"><table class="counts"><caption>What differs, counted</caption><thead><tr><td></td>${columns.map((kind) => html`<th scope="col">${kind}</th>`)}</tr></thead><tbody>${rows.map(
+    (subject) =>
+      html`<tr><th scope="row">${subject}</th>${columns.map((kind) => cell(counts[subject], kind))}</tr>`,
+  )}</tbody></table></div>`;
+}
+
+function siteLegend({ sites }: DrawnSites): Markup {
+  const states = (['patched', 'untouched', 'changed'] as const).filter((state) =>
+    sites.some((site) => site.state === state),
+  );
+  return html`<ul class="legend">${states.map((state) => html`<li class="of-${state}">${SITE_WORDS[state]}</li>`)}</ul>`;
+}
+
+function graphLegend(): Markup {
+  return html`<ul class="legend"><li class="of-kept">as it was</li><li class="of-new">new</li><li class="of-rewired">reads another value now</li><li class="of-value">from outside</li></ul>`;
+}
+
+/** Filled by browser/site-viewer.ts. */
+function siteViewer(): Markup {
+  return html`<noscript><p>The graphs need the script inside this file.</p></noscript><div id="site-viewer" hidden><div class="bar"><label>Cross-attention <select id="site-choice"></select></label><button type="button" id="site-previous" class="quiet">Previous</button><button type="button" id="site-next" class="quiet">Next</button></div><h3 id="site-name" tabindex="-1"></h3>${graphLegend()}<div id="site-drawing"></div><p id="site-node" role="status">Point at a box, or touch it, for its full name. What only computes shapes is left out.</p><details><summary>All boxes as a list</summary><div id="site-list"></div></details></div>`;
+}
+
+/** Filled by browser/change-table.ts. */
+function changesTable({ proof, changes }: ModelDiff): Markup {
+  return html`<noscript><p>The table needs the script inside this file.</p></noscript><div id="change-viewer" hidden><form class="bar" role="search" aria-label="Filter changes"><label class="grow">Search <input type="search" id="change-search" autocomplete="off" spellcheck="false" placeholder="names, operators, shapes"></label><label>Subject <select id="change-subject"><option value="">all</option></select></label><label>Kind <select id="change-kind"><option value="">all</option></select></label>${proof !== null && html`<label>Declared <select id="change-declared"><option value="">all</option><option value="no">not declared</option></select></label>`}</form><p id="change-count" role="status">${counted(changes.length, 'change')}</p><div class="scroll" tabindex="0" role="group" aria-label="Changes"><table class="changes" role="table"><caption class="unseen">Changes</caption><thead role="rowgroup"><tr role="row"></tr></thead><tbody role="rowgroup"></tbody></table></div><div class="bar pager"><button type="button" id="page-previous" class="quiet">Previous page</button><span id="page-words"></span><button type="button" id="page-next" class="quiet">Next page</button></div></div>`;
+}

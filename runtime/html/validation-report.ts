@@ -1,0 +1,102 @@
+import type { Graph } from '../../compiler/onnx/graph.js';
+import { placeOf } from '../../passes/checkpoint-order.js';
+import type { Check, SiteNumbers, Validation } from '../validate/validation.js';
+import { barOf, logScale, scaleOf } from './log-bars.js';
+import { type Content, counted, html, type Markup } from './markup.js';
+import { pageOf, type Section } from './page.js';
+import { blocksOf, unetMap } from './unet-map.js';
+
+/** Which models were validated. */
+export interface ValidatedModels {
+  readonly base: string;
+  readonly patched: string;
+  /** The base's: its names tell of all blocks of the UNet. */
+  readonly graph: Graph;
+}
+
+/**
+ * A validation as one HTML document: what it comes to in words, what failed and why, every check, and every cross-attention that was
+ * recomputed with its differences beside what is allowed. The same validation is the same text.
+ */
+export function validationReport(validation: Validation, { base, patched, graph }: ValidatedModels): string {
+  const { checks, sites } = validation;
+  const sections: Section[] = [
+    {
+      id: 'checks',
+      title: 'Checks',
+      content: html`<ul class="checks">${checks.map(drawCheck)}</ul>${warnings(validation)}`,
+    },
+  ];
+  if (sites.length > 0) {
+    sections.push(
+      { id: 'unet', title: 'UNet', content: mapOf(sites, graph) },
+      { id: 'sites', title: 'Cross-attentions', content: numbers(validation) },
+    );
+  }
+  return pageOf({
+    kind: 'ipgraft validate',
+    title: `${patched} beside ${base}`,
+    lead: verdict(validation),
+    sections,
+  });
+}
+
+const STATES = {
+  true: { state: 'good', words: '✓ holds' },
+  false: { state: 'bad', words: '✗ fails' },
+  null: { state: 'open', words: '? unknown' },
+} as const;
+
+function verdict({ passed, provider, engine, checks, sites }: Validation): Markup {
+  const failing = [
+    ...checks.filter((check) => check.passed === false),
+    ...sites.filter((site) => !site.passed),
+  ].length;
+  const { state } = STATES[`${passed}`];
+  const ran = `The patched model ran on ONNX Runtime’s ${provider} provider.`;
+  const recomputed =
+    engine !== null &&
+    `${counted(sites.length, 'cross-attention')} recomputed by ${engine.name} ${engine.version}, backend ${engine.backend}.`;
+  const failingSites = sites.filter((site) => !site.passed);
+  return html`<div class="verdict ${state}"><span class="sign" aria-hidden="true">${passed ? '✓' : '✗'}</span><div><p class="words">${passed ? 'Every check that can be made holds' : `${counted(failing, 'check')} ${failing === 1 ? 'fails' : 'fail'}`}</p><p>${ran} ${recomputed}</p></div></div>${failingSites.length > 0 && html`<div class="note bad"><h3>${counted(failingSites.length, 'cross-attention')} differ${failingSites.length === 1 ? 's' : ''} by more than allowed</h3><ul>${failingSites.map(({ id, scope, diagnosis }) => html`<li><a href="#site-${id}"><code>${scope}</code></a>${diagnosis !== null && html`: ${diagnosis}`}</li>`)}</ul></div>`}`;
+}
+
+function drawCheck({ name, passed, difference, detail }: Check): Markup {
+  const { state, words } = STATES[`${passed}`];
+  return html`<li class="${state}"><span class="state">${words}</span><b>${name}</b><span class="number">${difference !== null && `difference ${shortNumber(difference)}`}</span><p>${detail}</p></li>`;
+}
+
+function warnings({ warnings: lines }: Validation): Content {
+  return (
+    lines.length > 0 &&
+    html`<div class="note open"><h3>To know</h3><ul>${lines.map((line) => html`<li>${line}</li>`)}</ul></div>`
+  );
+}
+
+function mapOf(sites: readonly SiteNumbers[], graph: Graph): Markup {
+  const onMap = sites.map(({ id, scope, passed }) => ({
+    id,
+    scope,
+    place: placeOf(scope),
+    state: passed ? ('holds' as const) : ('fails' as const),
+  }));
+  const states = (['holds', 'fails'] as const).filter((each) => onMap.some(({ state }) => state === each));
+  return html`<ul class="legend">${states.map((state) => html`<li class="of-${state}">${state}</li>`)}</ul>${unetMap(onMap, blocksOf(graph), {})}`;
+}
+
+function numbers({ sites }: Validation): Markup {
+  const scale = logScale(sites.flatMap(({ relative, limit }) => [relative, limit]));
+  const head = (title: string) => html`<th scope="col"><button type="button">${title}</button></th>`;
+  return html`<p>The largest difference, over the largest value that was expected, on a logarithmic scale.</p><ul class="legend"><li class="of-limit">what is allowed</li></ul><div class="scroll" tabindex="0" role="group" aria-label="Differences of the cross-attentions"><table class="numbers sortable"><caption class="unseen">Differences of the cross-attentions</caption><thead><tr>${head('Id')}${head('Cross-attention')}${head('Result')}<th scope="col">${scaleOf(scale)}</th>${head('Relative')}${head('Absolute')}</tr></thead><tbody>${sites.map((site) => rowOf(site))}</tbody></table></div>`;
+
+  function rowOf({ id, scope, passed, difference, relative, limit, diagnosis }: SiteNumbers): Markup {
+    const { state, words } = STATES[`${passed}`];
+    return html`<tr id="site-${id}" class="${state}"><td data-value="${id}">${id}</td><td data-value="${scope}"><code>${scope}</code>${diagnosis !== null && html`<p class="diagnosis">${diagnosis}</p>`}</td><td data-value="${words}"><span class="state">${words}</span></td><td>${barOf(scale, relative, limit, passed)}</td><td class="number" data-value="${relative}">${shortNumber(relative)}</td><td class="number" data-value="${difference}">${shortNumber(difference)}</td></tr>`;
+  }
+}
+
+/** Three digits are more than anybody compares. */
+function shortNumber(number: number): string {
+  if (number === 0) return '0';
+  return Number.isFinite(number) ? number.toPrecision(3) : 'not finite';
+}

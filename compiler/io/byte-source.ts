@@ -8,6 +8,8 @@ export interface ByteSource {
   /** For messages: a file name, never a full path. */
   readonly name: string;
   readonly size: number;
+  /** Of a file, what tells that two sources are the same one: device and inode. */
+  readonly identity?: string;
   /**
    * Exactly `length` bytes from `offset`; the result may be kept by the caller.
    * @throws IpgraftError `WIRE_TRUNCATED` when the source ends before.

@@ -44,6 +44,7 @@ export async function openFile(path: string): Promise<FileSource> {
     file: handle.fd,
     name,
     size,
+    identity: `${stat.dev}:${stat.ino}`,
     async read(offset, length) {
       checkRange({ name, size }, offset, length);
       const bytes = new Uint8Array(length);

@@ -65,6 +65,15 @@ export class Node {
     return undefined;
   }
 
+  /** The attributes by name, undecoded, in the order of the file. */
+  get attributes(): readonly { readonly name: string; readonly record: Rope }[] {
+    return this.decoded.attributes.map((field) => {
+      const record = this.record.slice(field.payload, field.end);
+      const name = fields(record).find(({ number }) => number === ATTRIBUTE.name);
+      return { name: name === undefined ? '' : text(record, name), record };
+    });
+  }
+
   /** An attribute by name, decoded; its tensor data only where it is small enough to be in memory. */
   attribute(name: string): AttributeProto | undefined {
     for (const field of this.decoded.attributes) {

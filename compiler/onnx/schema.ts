@@ -12,7 +12,15 @@ export const MODEL = {
   metadata: 14,
   functions: 25,
 } as const;
-export const FUNCTION = { name: 1, node: 7 } as const;
+export const FUNCTION = {
+  name: 1,
+  input: 4,
+  output: 5,
+  node: 7,
+  domain: 10,
+  valueInfo: 12,
+  overload: 13,
+} as const;
 export const OPSET = { domain: 1, version: 2 } as const;
 export const ENTRY = { key: 1, value: 2 } as const;
 export const GRAPH = {

@@ -1,11 +1,5 @@
-import {
-  type Aspect,
-  type Change,
-  KINDS,
-  type Kind,
-  type ModelDiff,
-  SUBJECTS,
-} from '../../compiler/diff/model-diff.js';
+import { kindOf } from '../../compiler/diff/compare-models.js';
+import { type Aspect, type Change, KINDS, type ModelDiff, SUBJECTS } from '../../compiler/diff/model-diff.js';
 import type { ChangeRow, ChangesData } from './report-data.js';
 
 /** The changes of a comparison as rows of text. */
@@ -26,21 +20,18 @@ export function changesData({ changes, proof }: ModelDiff): ChangesData {
   };
 }
 
-function rowOf({ subject, a, b, label, scope, aspects }: Change, declared: number): ChangeRow {
-  const where = scope === '' ? '' : ` in ${scope}`;
+function rowOf(change: Change, declared: number): ChangeRow {
+  const { subject, a, b, label, scope, aspects } = change;
+  const name = b ?? a ?? '';
+  const where = scope === '' ? [] : [`in ${scope}`];
   return [
     SUBJECTS.indexOf(subject),
-    KINDS.indexOf(kindOf(aspects)),
-    b ?? a ?? '',
-    `${label}${where}`,
+    KINDS.indexOf(kindOf(change)),
+    name,
+    [...(label === name ? [] : [label]), ...where].join(' '),
     aspects.map(wordsOf).filter(Boolean).join('; '),
     declared,
   ];
-}
-
-/** The kind that counts most. */
-function kindOf(aspects: readonly Aspect[]): Kind {
-  return KINDS.find((kind) => aspects.some((aspect) => aspect.kind === kind)) ?? 'changed';
 }
 
 function wordsOf(aspect: Aspect): string {
@@ -49,6 +40,8 @@ function wordsOf(aspect: Aspect): string {
     case 'removed':
       return '';
     case 'changed':
+      // Bytes that say nothing in words.
+      if (aspect.from === null && aspect.to === null) return aspect.what;
       return `${aspect.what}: ${aspect.from ?? 'nothing'} → ${aspect.to ?? 'nothing'}`;
     case 'rewired':
       return `input ${aspect.input}: ${aspect.from} → ${aspect.to}`;

@@ -3,7 +3,7 @@ import type { Graph } from '../../compiler/onnx/graph.js';
 import { changesData } from './change-rows.js';
 import { type DrawnSites, drawNeighbourhood, drawSites, SITE_WORDS, sitesIn } from './drawn-sites.js';
 import { GraphPair } from './graph-pair.js';
-import { type Content, counted, dataIsland, grouped, html, type Markup } from './markup.js';
+import { code, type Content, counted, dataIsland, grouped, html, type Markup } from './markup.js';
 import { pageOf, type Section } from './page.js';
 import { blocksOf, unetMap } from './unet-map.js';
 
@@ -93,7 +93,7 @@ function banner(
 
 function summary({ a, b, counts, proof }: ModelDiff): Markup {
   const facts: [string, Content, Content][] = [
-    ['File', a.file, b.file],
+    ['File', code(a.file), code(b.file)],
     ['Size', `${grouped(a.bytes)} bytes`, `${grouped(b.bytes)} bytes`],
     ['Opset', a.opset, b.opset],
     ['IR version', a.irVersion, b.irVersion],

@@ -46,9 +46,9 @@ interface Size {
 const LETTER = { label: 7.4, role: 6.3 };
 
 function sizeOf({ label, role, mark }: PictureNode): Size {
-  const sign = SIGNS[mark] === undefined ? 0 : 16;
+  const beside = SIGNS[mark] === undefined ? 18 : 40;
   return {
-    width: Math.max(64, [...label].length * LETTER.label + sign, [...role].length * LETTER.role + sign) + 18,
+    width: Math.max(64, [...label].length * LETTER.label + beside, [...role].length * LETTER.role + beside),
     height: role === '' ? 30 : 42,
   };
 }

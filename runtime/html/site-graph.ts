@@ -2,8 +2,8 @@ import { weightOf } from '../../compiler/analysis/constants.js';
 import type { Graph } from '../../compiler/onnx/graph.js';
 import type { Node, ValueName } from '../../compiler/onnx/node.js';
 
-/** What of the surroundings is drawn at most; an image projection inside the model alone has hundreds of nodes. */
-const MOST_AROUND = 14;
+/** How far into its surroundings a drawing reaches: an image projection inside the model alone has hundreds of nodes. */
+const FARTHEST_AROUND = 3;
 /** A cross-attention has a few dozen nodes; what has more is not taken for one. */
 const MOST_INSIDE = 160;
 
@@ -51,7 +51,7 @@ export function siteNodes(
   }
   const around = new Set<Node>();
   let next = inserted(behind);
-  while (next.length > 0 && around.size + next.length <= MOST_AROUND) {
+  for (let step = 0; step < FARTHEST_AROUND; step++) {
     for (const node of next) around.add(node);
     next = inserted(next.flatMap((node) => node.inputs));
   }

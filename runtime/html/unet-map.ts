@@ -37,17 +37,27 @@ export function blocksOf(graph: Graph): Blocks {
 /** Published UNets have four; what has more is drawn in one block each way. */
 const MOST_BLOCKS = 12;
 
-const BOX = { width: 240, padding: 9, title: 32, row: 26, gap: 16, step: 12 };
+const BOX = { padding: 9, title: 32, row: 26, pitch: 22, gap: 16, step: 12 };
 const SITES_IN_ROW = 10;
+/** So many have room below a block's name. */
+const FEWEST_IN_ROW = 8;
 /** The middle of the map: between the ways down and up the skip connections run. */
 const BETWEEN = 48;
+/** Around everything, for lines to be whole. */
+const EDGE = 2;
 
 interface Box {
   readonly name: string;
   readonly part: Part;
-  readonly level: number;
   /** Sites by the layer of the block that holds them. */
   readonly rows: readonly (readonly MapSite[])[];
+}
+
+interface PlacedBox extends Box {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
 }
 
 /**
@@ -59,42 +69,50 @@ export function unetMap(
   blocks: Blocks,
   wording: Readonly<Partial<Record<SiteState, string>>>,
 ): Markup {
-  const { down, mid, up } = boxesOf(sites, blocks);
-  const levels = Math.max(down.length, up.length);
-  const width = 2 * BOX.width + BETWEEN + 2 * BOX.step * Math.max(0, levels - 1);
-  const tops: number[] = [];
-  let y = 8;
-  for (let level = 0; level < levels; level++) {
-    tops.push(y);
-    y += Math.max(heightOf(down[level]), heightOf(up[level])) + BOX.gap;
-  }
-  const midTop = y + BOX.gap;
-  const height = midTop + heightOf(mid) + 8;
-  const left = (level: number) => BOX.step * level;
-  const right = (level: number) => width - BOX.width - BOX.step * level;
-  const midLeft = (width - BOX.width) / 2;
-  const drawn = [
-    ...down.map((box, level) => drawBox(box, left(level), tops[level]!, wording)),
-    ...up.map((box, level) => drawBox(box, right(level), tops[level]!, wording)),
-    drawBox(mid, midLeft, midTop, wording),
+  const { down, mid, up, width, height } = placed(boxesOf(sites, blocks));
+  const skips = down.flatMap((box, level) => {
+    const other = up[level];
+    const y = box.y + BOX.title / 2 + 4;
+    return other === undefined
+      ? []
+      : [html`<path class="skip-line" d="M${box.x + box.width} ${y}H${other.x - 2}"/>`];
+  });
+  const ways = [
+    ...down.map((box, level) => wayDown(box, down[level + 1] ?? mid)),
+    ...up.map((box, level) => wayUp(up[level + 1] ?? mid, box)),
   ];
-  const ways = [...down, ...up].flatMap(({ part, level }) => {
-    const x = (part === 'down' ? left(level) : right(level)) + BOX.width / 2;
-    const top = tops[level]! + heightOf((part === 'down' ? down : up)[level]);
-    const next = tops[level + 1];
-    const isLast = level === (part === 'down' ? down : up).length - 1;
-    if (isLast) return [wayToMid(part, x, top, midLeft, midTop + heightOf(mid) / 2)];
-    return [part === 'down' ? arrow(x, top, next! - 1) : arrow(x, next!, top + 1)];
-  });
-  const skips = down.flatMap(({ level }) => {
-    if (up[level] === undefined) return [];
-    const at = tops[level]! + BOX.title / 2 + 4;
-    return [html`<path class="skip-line" d="M${left(level) + BOX.width} ${at}H${right(level) - 2}"/>`];
-  });
+  const drawn = [...down, mid, ...up.toReversed()].map((box) => drawBox(box, wording));
   const label = `The UNet with its ${counted(sites.length, 'cross-attention')}`;
   return html`<svg class="unet" viewBox="0 0 ${width} ${height}" role="group" aria-label="${label}"><g aria-hidden="true">${skips}${ways}</g>${drawn}</svg>`;
 }
 
+/** Puts down and up at the sides, each level a step further in, and the middle below both. */
+function placed({ down, mid, up }: ReturnType<typeof boxesOf>) {
+  const longest = Math.max(
+    FEWEST_IN_ROW,
+    ...[...down, mid, ...up].flatMap(({ rows }) => rows.map((row) => row.length)),
+  );
+  const size = (box: Box) => ({
+    width: 2 * BOX.padding + BOX.pitch * longest,
+    height: BOX.title + BOX.row * box.rows.length + BOX.padding,
+  });
+  const levels = Math.max(down.length, up.length);
+  const boxWidth = size(mid).width;
+  const width = 2 * boxWidth + BETWEEN + 2 * BOX.step * (levels - 1);
+  const sides: Record<'down' | 'up', PlacedBox[]> = { down: [], up: [] };
+  let y = EDGE;
+  for (let level = 0; level < levels; level++) {
+    const inset = BOX.step * level + EDGE;
+    const [left, right] = [down[level], up[level]];
+    if (left !== undefined) sides.down.push({ ...left, ...size(left), x: inset, y });
+    if (right !== undefined) sides.up.push({ ...right, ...size(right), x: width - boxWidth - inset, y });
+    y += Math.max(...[left, right].map((box) => (box === undefined ? 0 : size(box).height))) + BOX.gap;
+  }
+  const middle: PlacedBox = { ...mid, ...size(mid), x: (width - boxWidth) / 2, y: y + BOX.gap };
+  return { ...sides, mid: middle, width, height: middle.y + middle.height + EDGE };
+}
+
+/** Each side from the top: the first block of the way up is the lowest. */
 function boxesOf(sites: readonly MapSite[], blocks: Blocks): { down: Box[]; mid: Box; up: Box[] } {
   // Names that are made up for a model without any count attentions, not blocks.
   const isFlat = sites.some(
@@ -113,7 +131,7 @@ function boxesOf(sites: readonly MapSite[], blocks: Blocks): { down: Box[]; mid:
       }
       const rows = [...layers.values()].flatMap((row) => chunks(row, SITES_IN_ROW));
       const name = part === 'mid' ? 'mid_block' : isFlat ? `${part}_blocks` : `${part}_blocks.${block}`;
-      return { name, part, level: part === 'up' ? count - 1 - block : block, rows };
+      return { name, part, rows };
     });
   const countOf = (part: 'down' | 'up') =>
     isFlat
@@ -123,7 +141,6 @@ function boxesOf(sites: readonly MapSite[], blocks: Blocks): { down: Box[]; mid:
           1,
           ...sites.filter(({ place }) => place.part === part).map(({ place }) => place.numbers[0]! + 1),
         );
-  // The first block of the way up is the lowest.
   return {
     down: make('down', countOf('down')),
     mid: make('mid', 1)[0]!,
@@ -137,31 +154,22 @@ function chunks<T>(items: readonly T[], size: number): T[][] {
   );
 }
 
-function heightOf(box: Box | undefined): number {
-  if (box === undefined) return 0;
-  return BOX.title + Math.max(box.rows.length, 0) * BOX.row + BOX.padding;
-}
-
 function drawBox(
-  box: Box,
-  x: number,
-  y: number,
+  { name, rows, x, y, width, height }: PlacedBox,
   wording: Readonly<Partial<Record<SiteState, string>>>,
 ): Markup {
-  const count = box.rows.flat().length;
-  const note = count === 0 ? '–' : `${count}`;
-  const pitch = (BOX.width - 2 * BOX.padding) / SITES_IN_ROW;
-  const marks = box.rows.flatMap((row, r) =>
-    row.map((site, n) =>
-      drawSite(
-        site,
-        x + BOX.padding + pitch * (n + 0.5),
+  const count = rows.flat().length;
+  const right = x + width - BOX.padding;
+  const marks = rows.flatMap((row, r) =>
+    row.map((site, n) => {
+      const [left, middle] = [
+        x + BOX.padding + BOX.pitch * (n + 0.5),
         y + BOX.title + BOX.row * (r + 0.5) + 2,
-        wording[site.state] ?? site.state,
-      ),
-    ),
+      ];
+      return drawSite(site, left, middle, wording[site.state] ?? site.state);
+    }),
   );
-  return html`<g class="block${count === 0 ? ' empty' : ''}"><rect x="${x}" y="${y}" width="${BOX.width}" height="${heightOf(box)}" rx="10"/><text x="${x + BOX.padding}" y="${y + 21}">${box.name}</text><text class="note" x="${x + BOX.width - BOX.padding}" y="${y + 21}" text-anchor="end">${note}</text>${marks}</g>`;
+  return html`<g class="block${count === 0 ? ' empty' : ''}"><rect x="${x}" y="${y}" width="${width}" height="${height}" rx="10"/><text x="${x + BOX.padding}" y="${y + 22}">${name}</text><text class="note" x="${right}" y="${y + 22}" text-anchor="end">${count === 0 ? '–' : count}</text>${marks}</g>`;
 }
 
 /** Half the width of a site's mark. */
@@ -180,21 +188,23 @@ function drawSite({ id, scope, state }: MapSite, x: number, y: number, words: st
   return html`<a class="site ${state}" href="#site-${id}" data-site="${id}" aria-label="${label}"><title>${label}</title><rect class="target" x="${x - 11}" y="${y - 13}" width="22" height="26" rx="6"/>${form}</a>`;
 }
 
-function arrow(x: number, from: number, to: number): Markup {
-  const direction = Math.sign(to - from);
-  return html`<path class="way" d="M${x} ${from}V${to}m-4 ${-6 * direction}l4 ${6 * direction}l4 ${-6 * direction}"/>`;
+/** To the next block on the way down, or into the middle's side. */
+function wayDown(from: PlacedBox, to: PlacedBox): Markup {
+  const [x, start] = [from.x + from.width / 2, from.y + from.height];
+  const [side, y] = [to.x - 2, to.y + to.height / 2];
+  if (to.part === 'mid' && x + BEND < side)
+    return html`<path class="way" d="M${x} ${start}V${y - BEND}q0 ${BEND} ${BEND} ${BEND}H${side}m-6 -4l6 4l-6 4"/>`;
+  return html`<path class="way" d="M${x} ${start}V${to.y - 1}m-4 -6l4 6l4 -6"/>`;
 }
 
-/** From the lowest block down into the middle's side, or from there up. */
-function wayToMid(part: Part, x: number, from: number, midLeft: number, midY: number): Markup {
-  if (part === 'down') {
-    const end = midLeft - 2;
-    return x < end
-      ? html`<path class="way" d="M${x} ${from}V${midY - 10}q0 10 10 10H${end}m-6 -4l6 4l-6 4"/>`
-      : arrow(x, from, midY - 20);
-  }
-  const start = midLeft + BOX.width;
-  return x > start
-    ? html`<path class="way" d="M${start} ${midY}H${x - 10}q10 0 10 -10V${from + 1}m-4 6l4 -6l4 6"/>`
-    : arrow(x, midY - 20, from);
+/** From the block below on the way up, or out of the middle's side. */
+function wayUp(from: PlacedBox, to: PlacedBox): Markup {
+  const [x, end] = [to.x + to.width / 2, to.y + to.height + 1];
+  const [side, y] = [from.x + from.width, from.y + from.height / 2];
+  if (from.part === 'mid' && x - BEND > side)
+    return html`<path class="way" d="M${side} ${y}H${x - BEND}q${BEND} 0 ${BEND} ${-BEND}V${end}m-4 6l4 -6l4 6"/>`;
+  return html`<path class="way" d="M${x} ${from.y}V${end}m-4 6l4 -6l4 6"/>`;
 }
+
+/** The radius of a corner on the way into the middle and out of it. */
+const BEND = 10;

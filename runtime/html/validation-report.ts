@@ -2,7 +2,7 @@ import type { Graph } from '../../compiler/onnx/graph.js';
 import { placeOf } from '../../passes/checkpoint-order.js';
 import type { Check, SiteNumbers, Validation } from '../validate/validation.js';
 import { barOf, logScale, scaleOf } from './log-bars.js';
-import { type Content, counted, html, type Markup } from './markup.js';
+import { type Content, code, counted, html, type Markup } from './markup.js';
 import { pageOf, type Section } from './page.js';
 import { blocksOf, unetMap } from './unet-map.js';
 
@@ -58,7 +58,7 @@ function verdict({ passed, provider, engine, checks, sites }: Validation): Marku
     engine !== null &&
     `${counted(sites.length, 'cross-attention')} recomputed by ${engine.name} ${engine.version}, backend ${engine.backend}.`;
   const failingSites = sites.filter((site) => !site.passed);
-  return html`<div class="verdict ${state}"><span class="sign" aria-hidden="true">${passed ? '✓' : '✗'}</span><div><p class="words">${passed ? 'Every check that can be made holds' : `${counted(failing, 'check')} ${failing === 1 ? 'fails' : 'fail'}`}</p><p>${ran} ${recomputed}</p></div></div>${failingSites.length > 0 && html`<div class="note bad"><h3>${counted(failingSites.length, 'cross-attention')} differ${failingSites.length === 1 ? 's' : ''} by more than allowed</h3><ul>${failingSites.map(({ id, scope, diagnosis }) => html`<li><a href="#site-${id}"><code>${scope}</code></a>${diagnosis !== null && html`: ${diagnosis}`}</li>`)}</ul></div>`}`;
+  return html`<div class="verdict ${state}"><span class="sign" aria-hidden="true">${passed ? '✓' : '✗'}</span><div><p class="words">${passed ? 'Every check that can be made holds' : `${counted(failing, 'check')} ${failing === 1 ? 'fails' : 'fail'}`}</p><p>${ran} ${recomputed}</p></div></div>${failingSites.length > 0 && html`<div class="note bad"><h3>${counted(failingSites.length, 'cross-attention')} differ${failingSites.length === 1 ? 's' : ''} by more than allowed</h3><ul>${failingSites.map(({ id, scope, diagnosis }) => html`<li><a href="#site-${id}">${code(scope)}</a>${diagnosis !== null && html`: ${diagnosis}`}</li>`)}</ul></div>`}`;
 }
 
 function drawCheck({ name, passed, difference, detail }: Check): Markup {
@@ -86,17 +86,19 @@ function mapOf(sites: readonly SiteNumbers[], graph: Graph): Markup {
 
 function numbers({ sites }: Validation): Markup {
   const scale = logScale(sites.flatMap(({ relative, limit }) => [relative, limit]));
-  const head = (title: string) => html`<th scope="col"><button type="button">${title}</button></th>`;
-  return html`<p>The largest difference, over the largest value that was expected, on a logarithmic scale.</p><ul class="legend"><li class="of-limit">what is allowed</li></ul><div class="scroll" tabindex="0" role="group" aria-label="Differences of the cross-attentions"><table class="numbers sortable"><caption class="unseen">Differences of the cross-attentions</caption><thead><tr>${head('Id')}${head('Cross-attention')}${head('Result')}<th scope="col">${scaleOf(scale)}</th>${head('Relative')}${head('Absolute')}</tr></thead><tbody>${sites.map((site) => rowOf(site))}</tbody></table></div>`;
+  const head = (title: string) =>
+    html`<th scope="col" role="columnheader"><button type="button">${title}</button></th>`;
+  return html`<p>The largest difference, over the largest value that was expected, on a logarithmic scale.</p><ul class="legend"><li class="of-limit">what is allowed</li></ul><div class="scroll" tabindex="0" role="group" aria-label="Differences of the cross-attentions"><table class="numbers sortable" role="table"><caption class="unseen">Differences of the cross-attentions</caption><thead role="rowgroup"><tr role="row">${head('Id')}${head('Cross-attention')}${head('Result')}<th scope="col" role="columnheader">${scaleOf(scale)}</th>${head('Relative')}${head('Absolute')}</tr></thead><tbody role="rowgroup">${sites.map((site) => rowOf(site))}</tbody></table></div>`;
 
   function rowOf({ id, scope, passed, difference, relative, limit, diagnosis }: SiteNumbers): Markup {
     const { state, words } = STATES[`${passed}`];
-    return html`<tr id="site-${id}" class="${state}"><td data-value="${id}">${id}</td><td data-value="${scope}"><code>${scope}</code>${diagnosis !== null && html`<p class="diagnosis">${diagnosis}</p>`}</td><td data-value="${words}"><span class="state">${words}</span></td><td>${barOf(scale, relative, limit, passed)}</td><td class="number" data-value="${relative}">${shortNumber(relative)}</td><td class="number" data-value="${difference}">${shortNumber(difference)}</td></tr>`;
+    return html`<tr role="row" id="site-${id}" class="${state}"><td role="cell" data-value="${id}">${id}</td><td role="cell" data-value="${scope}">${code(scope)}${diagnosis !== null && html`<p class="diagnosis">${diagnosis}</p>`}</td><td role="cell" data-value="${words}"><span class="state">${words}</span></td><td role="cell">${barOf(scale, relative, limit, passed)}</td><td role="cell" class="number" data-value="${relative}">${shortNumber(relative)}</td><td role="cell" class="number" data-value="${difference}">${shortNumber(difference)}</td></tr>`;
   }
 }
 
 /** Three digits are more than anybody compares. */
 function shortNumber(number: number): string {
   if (number === 0) return '0';
-  return Number.isFinite(number) ? number.toPrecision(3) : 'not finite';
+  if (!Number.isFinite(number)) return 'not finite';
+  return Math.abs(number) < 1e-3 ? number.toExponential(2) : number.toPrecision(3);
 }

@@ -1,5 +1,5 @@
 import type { ChangeRow, ChangesData } from '../report-data.js';
-import { byId, dataOf, element } from './elements.js';
+import { byId, code, dataOf, element } from './elements.js';
 import { nextDirection } from './sort-tables.js';
 
 /** Rows in the page at one time: as many as can be looked through, and fast on a phone. */
@@ -151,9 +151,9 @@ function rowOf(
     { role: 'row' },
     cell('Kind', element('span', { class: `mark ${kinds[kind]!}` }, kinds[kind]!)),
     cell('Subject', subjects[subject]!),
-    cell('Name', element('code', {}, name)),
+    cell('Name', code(name)),
     cell('What it is', label),
-    cell('Difference', element('code', {}, what)),
+    cell('Difference', code(what)),
     ...(edits === null
       ? []
       : [

@@ -17,6 +17,12 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
+/** A name in the letters of code, which a narrow page may break behind its dots, slashes and underscores. */
+export function code(name: string): HTMLElement {
+  const pieces = name.match(/[^./_]+[./_]*|[./_]+/g) ?? [];
+  return element('code', {}, ...pieces.flatMap((piece, i) => (i > 0 ? [element('wbr'), piece] : [piece])));
+}
+
 /** What the page holds for its script; `undefined` where it has nothing of this name. */
 export function dataOf<T>(id: string): T | undefined {
   const island = document.getElementById(id);

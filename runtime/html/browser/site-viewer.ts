@@ -1,5 +1,5 @@
 import type { SiteData } from '../report-data.js';
-import { byId, dataOf, element } from './elements.js';
+import { byId, code, dataOf, element } from './elements.js';
 
 /** Shows one cross-attention at a time, the one that the address names (`#site-31`): links on the map, the list and the browser's “back” all lead there. */
 export function showSites(): void {
@@ -14,7 +14,7 @@ export function showSites(): void {
     current = number;
     const site = sites![number]!;
     choice.value = `${site.id}`;
-    byId('site-name').replaceChildren(element('code', {}, site.scope), ` id ${site.id}, ${site.words}`);
+    byId('site-name').replaceChildren(code(site.scope), ` id ${site.id}, ${site.words}`);
     const drawing = byId<HTMLTemplateElement>(`drawing-${site.drawing}`).content.cloneNode(
       true,
     ) as DocumentFragment;
@@ -57,7 +57,7 @@ export function showSites(): void {
     const box = (event.target as Element).closest('[data-n]');
     const side = box?.closest('.before') ? 'before' : 'after';
     const name = box && sites[current]![side][Number(box.getAttribute('data-n'))];
-    if (name) byId('site-node').replaceChildren(element('code', {}, name));
+    if (name) byId('site-node').replaceChildren(code(name));
   };
   byId('site-drawing').addEventListener('pointerover', tell);
   byId('site-drawing').addEventListener('click', tell);
@@ -79,7 +79,7 @@ function nameBoxes(side: 'before' | 'after', names: readonly string[]): HTMLElem
     const mark = [...box.classList].find((name) => name !== 'n')!;
     const words = [...box.querySelectorAll('text:not(.sign)')].map((text) => text.textContent).join(' ');
     const said = mark === 'kept' ? words : `${words} (${mark})`;
-    return element('li', {}, `${said} `, element('code', {}, names[Number(box.getAttribute('data-n'))]!));
+    return element('li', {}, `${said} `, code(names[Number(box.getAttribute('data-n'))]!));
   });
   return element('div', {}, element('h4', {}, side), element('ul', {}, ...items));
 }

@@ -20,6 +20,8 @@ export interface StampKeys {
   readonly base: string;
   /** Where the base's large weights are, when the model names them instead of carrying them: a {@link WeightsPlace} as JSON. */
   readonly weights: string;
+  /** The seal of what was inserted. */
+  readonly seal: string;
 }
 
 /**

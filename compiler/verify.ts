@@ -1,5 +1,6 @@
 import { editsBetween } from './edit/edits-between.js';
-import type { Journal, JournalEntry } from './edit/journal.js';
+import type { Journal } from './edit/journal.js';
+import { netJournal } from './edit/net-journal.js';
 import { IpgraftError } from './errors.js';
 import type { Graph } from './onnx/graph.js';
 import type { Node, ValueName } from './onnx/node.js';
@@ -87,32 +88,6 @@ function verifyJournal(base: Graph, graph: Graph, journal: Journal): void {
     `the graph differs from its base in what no edit declares: ${first ?? 'an edit had no effect'}`,
     { declared: declared.size, found: entries.length },
   );
-}
-
-/** What is left of a journal when both ends alone are compared: changes of one thing become one, those of new nodes part of them. */
-function netJournal(base: Graph, journal: Journal): JournalEntry[] {
-  const net = new Map<string, JournalEntry>();
-  for (const entry of journal) {
-    if (entry.kind === 'rewire' && base.producer(entry.node) === undefined) continue;
-    const { key, last } = changeOf(entry, net);
-    if ('from' in last && last.from === last.to) net.delete(key);
-    else net.set(key, last);
-  }
-  return [...net.values()];
-}
-
-function changeOf(
-  entry: JournalEntry,
-  net: ReadonlyMap<string, JournalEntry>,
-): { key: string; last: JournalEntry } {
-  if (!('from' in entry)) return { key: JSON.stringify(entry), last: entry };
-  const key = JSON.stringify({ ...entry, from: undefined, to: undefined });
-  const before = net.get(key);
-  return {
-    key,
-    last:
-      before !== undefined && 'from' in before ? ({ ...entry, from: before.from } as JournalEntry) : entry,
-  };
 }
 
 function unused(what: string): IpgraftError {

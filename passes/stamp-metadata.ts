@@ -1,6 +1,7 @@
 import type { Edit } from '../compiler/edit/edit.js';
 import type { Pass } from '../compiler/pass.js';
 import { broken } from '../compiler/run-passes.js';
+import type { StampKeys } from '../compiler/strip.js';
 
 const NAME = 'stamp-metadata';
 
@@ -14,6 +15,17 @@ export const ADAPTERS_KEY = 'ipgraft.adapters';
 export const BASE_KEY = 'ipgraft.base';
 /** Which file holds the base's large weights, when the patched model names them instead of carrying them. */
 export const WEIGHTS_KEY = 'ipgraft.weights';
+/** What `sealOf` gives for the patched model. */
+export const SEAL_KEY = 'ipgraft.seal';
+
+/** Where a patched model keeps what it takes to check and undo its edits. */
+export const STAMP_KEYS: StampKeys = {
+  prefix: METADATA_PREFIX,
+  journal: JOURNAL_KEY,
+  base: BASE_KEY,
+  weights: WEIGHTS_KEY,
+  seal: SEAL_KEY,
+};
 
 /** What a patched model says about its making. Every value is text; nothing depends on time or place. */
 export type Stamp = Readonly<Record<`ipgraft.${string}`, string>>;

@@ -66,7 +66,14 @@ function stampOf(
   opened: OpenedModel,
   grafts: readonly Graft[],
   plan: Plan | null,
-  { scale = 'input', weightType, embedsScaling, loraScale = 1, dropImageTokens }: CompileOptions,
+  {
+    scale = 'input',
+    weightType,
+    embedsScaling,
+    loraScale = 1,
+    dropImageTokens,
+    patterns = [],
+  }: CompileOptions,
 ): Stamp {
   const hasLora = grafts.some(({ adapter }) => adapter !== null && adapter.lora.length > 0);
   return {
@@ -75,7 +82,7 @@ function stampOf(
     [ADAPTERS_KEY]: adaptersStamp(grafts),
     'ipgraft.options': JSON.stringify(
       plan === null
-        ? { dropImageTokens }
+        ? { dropImageTokens, ...(patterns.length > 0 && { patterns }) }
         : {
             tokens: plan.tokens,
             scale,
@@ -84,6 +91,7 @@ function stampOf(
             ...(plan.masks && { masks: true }),
             ...(plan.hoist && { hoist: true }),
             ...(hasLora && { loraScale }),
+            ...(patterns.length > 0 && { patterns }),
           },
     ),
   };

@@ -1,3 +1,4 @@
+export type { ModelDiff } from '../compiler/diff/model-diff.js';
 /**
  * ipgraft as a library.
  *
@@ -19,6 +20,7 @@ export type { Adapter } from '../passes/adapter/adapter.js';
 export type { CrossAttention, LocateOptions } from '../passes/locate-cross-attention.js';
 export type { TokenSource } from '../passes/plan.js';
 export { type CompileOptions, compile, type PatchedModel } from './compile.js';
+export { type DiffOptions, diff } from './diff.js';
 export { hoistedModels, hoistedPath } from './hoist.js';
 export { type AdapterDescription, inspect, type ModelDescription } from './inspect.js';
 export { type OpenedAdapter, type OpenedModel, openAdapter, openModel } from './open.js';

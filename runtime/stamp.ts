@@ -2,6 +2,8 @@ import * as z from 'zod/mini';
 import { IpgraftError } from '../compiler/errors.js';
 import type { Model } from '../compiler/onnx/read-model.js';
 import type { Adapter } from '../passes/adapter/adapter.js';
+import { EMBEDS_SCALINGS } from '../passes/embeds-scaling.js';
+import { WEIGHT_TYPES } from '../passes/weight-types.js';
 
 const count = z.int().check(z.positive());
 
@@ -16,6 +18,8 @@ const stampSchema = z.object({
         tokens: count,
         images: z._default(count, 1),
         family: z.optional(z.string()),
+        /** Of FaceID-Plus: how strongly the features' tokens are added, `null` for version 1. */
+        shortcut: z.optional(z.nullable(z.number())),
       }),
     ),
   ),
@@ -25,10 +29,20 @@ const stampSchema = z.object({
         tokens: z.enum(['split', 'input', 'embeds']),
         scale: z.string(),
         hoist: z._default(z.boolean(), false),
+        masks: z._default(z.boolean(), false),
         loraScale: z.optional(z.number()),
-        embedsScaling: z.optional(z.string()),
+        embedsScaling: z.optional(z.enum(EMBEDS_SCALINGS)),
+        weightType: z.optional(
+          z.object({
+            name: z.enum(WEIGHT_TYPES),
+            composition: z.optional(z.number()),
+            boost: z.optional(z.number()),
+          }),
+        ),
+        /** Which scopes were patched, where it was not every `attn2`. */
+        patterns: z._default(z.array(z.string()), []),
       }),
-      z.object({ dropImageTokens: count }),
+      z.object({ dropImageTokens: count, patterns: z._default(z.array(z.string()), []) }),
     ]),
   ),
 });
@@ -52,6 +66,7 @@ export function adaptersStamp(adapters: readonly StampedAdapter[]): string {
       tokens,
       ...(images > 1 && { images }),
       ...(adapter && { family: adapter.projection.family, sha256: adapter.sha256 }),
+      ...(adapter?.projection.family === 'faceid-plus' && { shortcut: adapter.projection.shortcut }),
     })),
   );
 }

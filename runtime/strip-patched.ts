@@ -1,7 +1,7 @@
 import { type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
 import { strip } from '../compiler/strip.js';
 import type { Rope } from '../compiler/wire/rope.js';
-import { BASE_KEY, JOURNAL_KEY, METADATA_PREFIX, WEIGHTS_KEY } from '../passes/stamp-metadata.js';
+import { STAMP_KEYS } from '../passes/stamp-metadata.js';
 import type { OpenedModel } from './open.js';
 
 /**
@@ -9,8 +9,7 @@ import type { OpenedModel } from './open.js';
  * @throws IpgraftError `MODEL_NOT_PATCHED`, `VERIFY_BASE_CHANGED`
  */
 export function restoreBase(opened: OpenedModel): Promise<Rope> {
-  const keys = { prefix: METADATA_PREFIX, journal: JOURNAL_KEY, base: BASE_KEY, weights: WEIGHTS_KEY };
-  return strip(opened, opened.folder, keys);
+  return strip(opened, opened.folder, STAMP_KEYS);
 }
 
 /**

@@ -1,14 +1,17 @@
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, parse, resolve } from 'node:path';
+import { parseJournal } from '../compiler/edit/journal.js';
 import { IpgraftError } from '../compiler/errors.js';
 import type { InputFile } from '../compiler/io/input-file.js';
 import { type OutputFile, type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
+import type { Graph } from '../compiler/onnx/graph.js';
 import { type PlacedWeights, type Placement, placeWeights } from '../compiler/onnx/place-weights.js';
 import { writeModel } from '../compiler/onnx/write-model.js';
+import { sealOf } from '../compiler/seal.js';
 import type { WeightsPlace } from '../compiler/weights-place.js';
 import { sampleWeights } from '../compiler/weights-sample.js';
 import type { Adapter } from '../passes/adapter/adapter.js';
-import { WEIGHTS_KEY } from '../passes/stamp-metadata.js';
+import { JOURNAL_KEY, METADATA_PREFIX, SEAL_KEY, WEIGHTS_KEY } from '../passes/stamp-metadata.js';
 import type { PatchedModel } from './compile.js';
 import type { OpenedAdapter, OpenedModel } from './open.js';
 
@@ -75,7 +78,7 @@ export async function planOutput(
     sidecarName,
     locations.length > 0,
   );
-  const model = writeModel(opened, placed.graph);
+  const model = writeModel(opened, await sealed(placed.graph));
   if (model.length > LARGEST_MESSAGE) {
     throw new IpgraftError(
       'OUTPUT_TOO_LARGE',
@@ -101,6 +104,13 @@ export async function planOutput(
       needs: besideBase && mode === 'copy' ? locations : needs,
     },
   };
+}
+
+/** The graph with the seal of all that was inserted, large tensors named where they will be. */
+async function sealed(graph: Graph): Promise<Graph> {
+  const journal = parseJournal(graph.metadata.get(JOURNAL_KEY)!);
+  const seal = await sealOf(graph, journal, METADATA_PREFIX, SEAL_KEY);
+  return graph.with({ metadata: new Map(graph.metadata).set(SEAL_KEY, seal) });
 }
 
 /**

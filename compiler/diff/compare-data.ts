@@ -2,6 +2,7 @@ import type { ByteSource } from '../io/byte-source.js';
 import type { ModelFolder } from '../io/model-folder.js';
 import type { ExternalData } from '../onnx/tensor-header.js';
 import { Rope, type Segment } from '../wire/rope.js';
+import { wholeSegment } from '../wire/segment-bytes.js';
 
 /** What is compared at once. Bytes. */
 const CHUNK = 1024 * 1024;
@@ -40,6 +41,8 @@ export async function firstDifference(a: Rope, b: Rope, onCompared?: OnCompared)
 interface Part {
   readonly segment: Segment;
   readonly from: number;
+  /** A produced segment's bytes, once they were made. */
+  made?: Uint8Array;
 }
 
 async function differenceOf(
@@ -82,8 +85,11 @@ function isSameSource(a: ByteSource, b: ByteSource): boolean {
   return a === b || (a.identity !== undefined && a.identity === b.identity);
 }
 
-async function bytesAt({ segment, from }: Part, at: number, size: number): Promise<Uint8Array> {
+/** Bytes of a part; what is yet to be made is made whole, as one weight's data is. */
+async function bytesAt(part: Part, at: number, size: number): Promise<Uint8Array> {
+  const { segment, from } = part;
   if (segment.kind === 'loaded') return segment.bytes.subarray(from + at, from + at + size);
   if (segment.kind === 'stored') return segment.source.read(segment.offset + from + at, size);
-  throw new Error('a file has no bytes that are yet to be made');
+  part.made ??= await wholeSegment(segment);
+  return part.made.subarray(from + at, from + at + size);
 }

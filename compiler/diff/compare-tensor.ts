@@ -35,7 +35,9 @@ export async function compareTensor(a: Initializer, b: Initializer, data: Data):
   } else if (numbers(a) !== numbers(b)) changed('data', null, 'other numbers');
   if (isSame) return aspects;
   aspects.push(...changedParts(otherParts(a.record, KNOWN, NAMES), otherParts(b.record, KNOWN, NAMES)));
-  if (aspects.length === 0) aspects.push({ kind: 'changed', what: 'encoding', from: null, to: null });
+  // The same but for data that is still in the files, which was compared.
+  if (aspects.length === 0 && bytesKey(a.record) !== bytesKey(b.record))
+    aspects.push({ kind: 'changed', what: 'encoding', from: null, to: null });
   return aspects;
 }
 

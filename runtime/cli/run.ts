@@ -3,6 +3,7 @@ import { EXIT_CODES, IpgraftError } from '../../compiler/errors.js';
 import { visible } from '../../compiler/printable.js';
 import { VERSION } from '../version.js';
 import { compileCommand } from './compile-command.js';
+import { diffCommand } from './diff-command.js';
 import { inspectCommand } from './inspect-command.js';
 import { projectCommand } from './project-command.js';
 import { stripCommand } from './strip-command.js';
@@ -54,6 +55,7 @@ function program(terminal: Terminal): Command {
     projectCommand,
     stripCommand,
     swapCommand,
+    diffCommand,
     validateCommand,
   ]) {
     root.addCommand(make(terminal).copyInheritedSettings(root));

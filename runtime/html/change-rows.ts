@@ -2,21 +2,22 @@ import { kindOf } from '../../compiler/diff/compare-models.js';
 import { type Aspect, type Change, KINDS, type ModelDiff, SUBJECTS } from '../../compiler/diff/model-diff.js';
 import type { ChangeRow, ChangesData } from './report-data.js';
 
+/** What a model says of its own compilation, which no edit declares and every compilation brings. */
+const STAMP = 'the stamp';
+
 /** The changes of a comparison as rows of text. */
 export function changesData({ changes, proof }: ModelDiff): ChangesData {
-  const edits = proof === null ? null : proof.explained.map(({ edit }) => edit);
-  const declared = new Map(
-    proof?.explained.flatMap(({ changes: explained }, edit) =>
-      explained.map((change) => [change, edit] as const),
-    ),
-  );
-  // An edit may explain a part of a change alone: what is left over is not declared.
-  for (const change of proof?.unexplained ?? []) declared.delete(change);
+  const edits = proof === null ? null : [...proof.explained.map(({ edit }) => edit), STAMP];
+  const declared = new Map<number, number>();
+  proof?.explained.forEach(({ changes: explained }, edit) => {
+    for (const change of explained) declared.set(change, edit);
+  });
+  for (const change of proof?.unexplained ?? []) declared.set(change, -1);
   return {
     subjects: SUBJECTS,
     kinds: KINDS,
     edits,
-    rows: changes.map((change, i) => rowOf(change, declared.get(i) ?? -1)),
+    rows: changes.map((change, i) => rowOf(change, declared.get(i) ?? proof?.explained.length ?? -1)),
   };
 }
 

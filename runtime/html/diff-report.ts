@@ -3,9 +3,10 @@ import type { Graph } from '../../compiler/onnx/graph.js';
 import { changesData } from './change-rows.js';
 import { type DrawnSites, drawNeighbourhood, drawSites, SITE_WORDS, sitesIn } from './drawn-sites.js';
 import { GraphPair } from './graph-pair.js';
-import { code, type Content, counted, dataIsland, grouped, html, type Markup } from './markup.js';
+import { type Content, code, counted, dataIsland, grouped, html, type Markup } from './markup.js';
 import { pageOf, type Section } from './page.js';
-import { blocksOf, unetMap } from './unet-map.js';
+import type { NodeMark } from './picture.js';
+import { blocksOf, type SiteState, unetMap } from './unet-map.js';
 
 /**
  * A comparison as one HTML document: what it comes to in words, the UNet with its cross-attentions, each of them before and after, and all
@@ -29,7 +30,7 @@ export async function diffReport(diff: ModelDiff, before: Graph, after: Graph): 
         title: 'UNet',
         content: html`<p>${patchedWords(drawn)} Choose one to see its graph.</p>${siteLegend(drawn)}${unetMap(drawn.sites, blocks, SITE_WORDS)}`,
       },
-      { id: 'site', title: 'One cross-attention', content: siteViewer() },
+      { id: 'site', title: 'One cross-attention', content: siteViewer(drawn) },
     );
     stores.push(
       ...drawn.drawings.map((drawing, i) => html`<template id="drawing-${i}">${drawing}</template>`),
@@ -41,7 +42,11 @@ export async function diffReport(diff: ModelDiff, before: Graph, after: Graph): 
   } else {
     const near = drawNeighbourhood(viz, pair);
     if (near !== null)
-      sections.push({ id: 'near', title: 'Around the changes', content: html`${graphLegend()}${near}` });
+      sections.push({
+        id: 'near',
+        title: 'Around the changes',
+        content: html`${graphLegend(near.marks)}${near.drawing}`,
+      });
   }
   if (diff.changes.length > 0) {
     sections.push({ id: 'changes', title: 'Changes', content: changesTable(diff) });
@@ -57,8 +62,13 @@ export async function diffReport(diff: ModelDiff, before: Graph, after: Graph): 
 }
 
 function patchedWords({ sites }: DrawnSites): string {
-  const patched = sites.filter(({ state }) => state === 'patched').length;
-  return `${patched === sites.length ? `All ${patched}` : `${patched} of ${sites.length}`} cross-attentions are patched.`;
+  const count = (state: SiteState) => sites.filter((site) => site.state === state).length;
+  const [patched, changed] = [count('patched'), count('changed')];
+  const words =
+    patched === 0
+      ? `None of the ${counted(sites.length, 'cross-attention')} is patched`
+      : `${patched === sites.length ? `All ${patched}` : `${patched} of ${sites.length}`} cross-attentions are patched`;
+  return changed === 0 ? `${words}.` : `${words}; ${changed} changed otherwise.`;
 }
 
 function verdict({ changes, proof }: ModelDiff, drawn: DrawnSites): Markup {
@@ -67,17 +77,19 @@ function verdict({ changes, proof }: ModelDiff, drawn: DrawnSites): Markup {
     return banner('good', '✓', 'The two models are the same', ['No difference was found.']);
   if (proof === null)
     return banner('open', '?', counted(changes.length, 'difference'), [
-      'B does not say that it was made of A, so there is nothing to hold the differences against.',
+      'B does not say that it was made of A, so there is nothing to hold them against.',
       also,
     ]);
-  const said = proof.source === 'journal' ? 'the journal inside B' : 'the compilation, done again,';
-  if (proof.holds)
+  const { holds, source, edits, unexplained, faults, open } = proof;
+  const declared = `${counted(edits, 'edit')} that ${source === 'journal' ? 'B declares' : 'compiling A again makes'}`;
+  if (holds)
     return banner('good', '✓', 'B is A with the declared edits, and nothing else', [
-      `Each of the ${counted(changes.length, 'difference')} is declared by ${said.replace(/,$/, '')}, each of the ${counted(proof.edits, 'declared edit')} is there, and undoing them gives A back, byte for byte.`,
+      `The ${counted(changes.length, 'difference')} are the ${declared} and what they bring; undone, they give A back, byte for byte.`,
+      open.length > 0 && 'Not everything was compared: see below.',
       also,
     ]);
-  return banner('bad', '✗', 'B is not A with the declared edits', [
-    `Of ${counted(changes.length, 'difference')}, ${said} declares all but ${grouped(proof.unexplained.length)}. Undone, the declared edits do not give A back.`,
+  return banner('bad', '✗', 'B is not A with the declared edits alone', [
+    `Of ${counted(changes.length, 'difference')} ${grouped(unexplained.length)} ${unexplained.length === 1 ? 'is' : 'are'} none of the ${declared}; ${counted(faults.length, 'fault')} beside.`,
     also,
   ]);
 }
@@ -133,13 +145,24 @@ function siteLegend({ sites }: DrawnSites): Markup {
   return html`<ul class="legend">${states.map((state) => html`<li class="of-${state}">${SITE_WORDS[state]}</li>`)}</ul>`;
 }
 
-function graphLegend(): Markup {
-  return html`<ul class="legend"><li class="of-kept">as it was</li><li class="of-new">new</li><li class="of-rewired">reads another value now</li><li class="of-value">from outside</li></ul>`;
+const GRAPH_WORDS: readonly (readonly [mark: NodeMark | 'rewired', form: string, words: string])[] = [
+  ['kept', 'kept', 'as it was'],
+  ['new', 'new', 'new'],
+  ['gone', 'gone', 'gone'],
+  ['changed', 'altered', 'changed'],
+  ['rewired', 'rewired', 'reads another value now'],
+  ['value', 'value', 'from outside'],
+];
+
+/** Of the forms in the graphs those that occur. */
+function graphLegend(marks: DrawnSites['marks']): Markup {
+  const items = GRAPH_WORDS.filter(([mark]) => marks.has(mark));
+  return html`<ul class="legend">${items.map(([, form, words]) => html`<li class="of-${form}">${words}</li>`)}</ul>`;
 }
 
 /** Filled by browser/site-viewer.ts. */
-function siteViewer(): Markup {
-  return html`<noscript><p>The graphs need the script inside this file.</p></noscript><div id="site-viewer" hidden><div class="bar"><label>Cross-attention <select id="site-choice"></select></label><button type="button" id="site-previous" class="quiet">Previous</button><button type="button" id="site-next" class="quiet">Next</button></div><h3 id="site-name" tabindex="-1"></h3>${graphLegend()}<div id="site-drawing"></div><p id="site-node" role="status">Point at a box, or touch it, for its full name. What only computes shapes is left out.</p><details><summary>All boxes as a list</summary><div id="site-list"></div></details></div>`;
+function siteViewer({ marks }: DrawnSites): Markup {
+  return html`<noscript><p>The graphs need the script inside this file.</p></noscript><div id="site-viewer" hidden><div class="bar"><label>Cross-attention <select id="site-choice"></select></label><button type="button" id="site-previous" class="quiet">Previous</button><button type="button" id="site-next" class="quiet">Next</button></div><h3 id="site-name" tabindex="-1"></h3>${graphLegend(marks)}<div id="site-drawing"></div><p id="site-node" role="status">Point at a box, or touch it, for its full name. What only computes shapes is left out.</p><details><summary>All boxes as a list</summary><div id="site-list"></div></details></div>`;
 }
 
 /** Filled by browser/change-table.ts. */

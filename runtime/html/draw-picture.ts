@@ -14,9 +14,9 @@ interface Layout {
 
 /**
  * A picture as SVG. Graphviz is told sizes and connections in numbers and answers with places, so no text of a model ever reaches it; what
- * is drawn there is drawn here, in classes that the style sheet colours. Box i is `data-n="i"`.
+ * is drawn there is drawn here, in classes that the style sheet colours. Box i is `data-n="i"`, and its name, if given, its title.
  */
-export function drawPicture(viz: Viz, picture: Picture, label: string): Markup {
+export function drawPicture(viz: Viz, picture: Picture, label: string, names: readonly string[]): Markup {
   const sizes = picture.nodes.map(sizeOf);
   const layout = JSON.parse(viz.renderString(dotOf(picture, sizes), { format: 'json0' })) as Layout;
   const [, , width, height] = layout.bb.split(',').map(Number) as [number, number, number, number];
@@ -29,7 +29,7 @@ export function drawPicture(viz: Viz, picture: Picture, label: string): Markup {
     drawEdge(kinds.get(`${tail} ${head}`)!, pos.replace(/^e,/, '').split(' ').map(at)),
   );
   const boxes = (layout.objects ?? []).map(({ name, pos }) =>
-    drawBox(picture.nodes[Number(name)]!, Number(name), at(pos), sizes[Number(name)]!),
+    drawBox(picture.nodes[Number(name)]!, Number(name), at(pos), sizes[Number(name)]!, names[Number(name)]),
   );
   const [w, h] = [Math.ceil(width) + 2 * MARGIN, Math.ceil(height) + 2 * MARGIN];
   return html`<svg class="graph" width="${w}" height="${h}" viewBox="${-MARGIN} ${-MARGIN} ${w} ${h}" role="img" aria-label="${label}">${edges}${boxes}</svg>`;
@@ -72,10 +72,11 @@ function drawBox(
   n: number,
   [x, y]: [number, number],
   { width, height }: Size,
+  name: string | undefined,
 ): Markup {
   const [left, top] = [rounded(x - width / 2), rounded(y - height / 2)];
   const sign = SIGNS[mark];
-  return html`<g class="n ${mark}" data-n="${n}"><rect x="${left}" y="${top}" width="${rounded(width)}" height="${height}" rx="6"/><text x="${x}" y="${role === '' ? y + 4 : y - 3}">${label}</text>${role !== '' && html`<text class="role" x="${x}" y="${y + 13}">${role}</text>`}${sign !== undefined && html`<text class="sign" x="${left + 10}" y="${top + 14}">${sign}</text>`}</g>`;
+  return html`<g class="n ${mark}" data-n="${n}">${name !== undefined && html`<title>${name}</title>`}<rect x="${left}" y="${top}" width="${rounded(width)}" height="${height}" rx="6"/><text x="${x}" y="${role === '' ? y + 4 : y - 3}">${label}</text>${role !== '' && html`<text class="role" x="${x}" y="${y + 13}">${role}</text>`}${sign !== undefined && html`<text class="sign" x="${left + 10}" y="${top + 14}">${sign}</text>`}</g>`;
 }
 
 /** `points`: the tip, then a Bézier curve as Graphviz gives it. */

@@ -6,7 +6,7 @@ import { type CrossAttention, locateCrossAttention } from '../../passes/locate-c
 import { drawPicture } from './draw-picture.js';
 import type { GraphPair } from './graph-pair.js';
 import { counted, html, type Markup } from './markup.js';
-import { type NamedPicture, type Picture, pictureOf } from './picture.js';
+import { type NamedPicture, type NodeMark, type Picture, pictureOf } from './picture.js';
 import type { SiteData } from './report-data.js';
 import { neighbourhood, siteNodes } from './site-graph.js';
 import type { MapSite, SiteState } from './unet-map.js';
@@ -27,11 +27,15 @@ interface Drawing {
   readonly after: NamedPicture | null;
 }
 
+/** What became of the nodes and readings that are drawn. */
+type Marks = ReadonlySet<NodeMark | 'rewired'>;
+
 /** Every cross-attention with its drawing; those of one form share one. */
 export interface DrawnSites {
   readonly sites: readonly (MapSite & { readonly data: SiteData })[];
   /** The drawings that differ, each before and after. */
   readonly drawings: readonly Markup[];
+  readonly marks: Marks;
 }
 
 /** What is said of the states of a site, on the map and above its drawing. */
@@ -45,13 +49,24 @@ export const SITE_WORDS: Readonly<Partial<Record<SiteState, string>>> = {
 export function drawSites(viz: Viz, pair: GraphPair, attentions: readonly CrossAttention[]): DrawnSites {
   const drawings: Markup[] = [];
   const known = new Map<string, number>();
+  const marks = new Set<NodeMark | 'rewired'>();
+  // Another export of the same UNet has other values, and attentions of the same names.
+  let later: ReadonlyMap<string, CrossAttention> | undefined;
   const sites = attentions.map(({ id, scope, place, exit }) => {
-    const drawing = drawingOf(pair, exit.node, exit.input);
+    const start = pair.before.producer(exit.node)!;
+    let after: Exit | undefined = { node: pair.nodeAfter(start), input: exit.input };
+    if (after.node === undefined) {
+      later ??= new Map(sitesIn(pair.after).map((attention) => [attention.scope, attention]));
+      const found = later.get(scope)?.exit;
+      after = found && { node: pair.after.producer(found.node), input: found.input };
+    }
+    const drawing = drawingOf(pair, { node: start, input: exit.input }, after);
     const form = JSON.stringify([drawing.before?.picture, drawing.after?.picture]);
     let number = known.get(form);
     if (number === undefined) {
       number = drawings.push(figures(viz, drawing)) - 1;
       known.set(form, number);
+      for (const mark of marksOf(drawing)) marks.add(mark);
     }
     const state = stateOf(drawing.before?.picture, drawing.after?.picture);
     const data: SiteData = {
@@ -64,23 +79,37 @@ export function drawSites(viz: Viz, pair: GraphPair, attentions: readonly CrossA
     };
     return { id, scope, place, state, data };
   });
-  return { sites, drawings };
+  return { sites, drawings, marks };
 }
 
-function drawingOf(pair: GraphPair, exitNode: string, exitInput: number): Drawing {
-  const before = pair.before.producer(exitNode);
-  const after = before && pair.nodeAfter(before);
+/** The node that reads an attention's result, if it is there, and as which input. */
+interface Exit {
+  readonly node: Node | undefined;
+  readonly input: number;
+}
+
+function drawingOf(pair: GraphPair, before: Exit, after: Exit | undefined): Drawing {
   const isNew = (node: Node) => pair.nodeBefore(node) === undefined;
-  return {
-    before:
-      before === undefined
-        ? null
-        : pictureOf(pair, 'before', siteNodes(pair.before, before, exitInput, pair.shapes.before)),
-    after:
-      after === undefined
-        ? null
-        : pictureOf(pair, 'after', siteNodes(pair.after, after, exitInput, pair.shapes.after, isNew)),
-  };
+  return { before: side('before', before), after: side('after', after) };
+
+  function side(name: 'before' | 'after', exit: Exit | undefined): NamedPicture | null {
+    if (exit?.node === undefined) return null;
+    const nodes = siteNodes(
+      pair[name],
+      exit.node,
+      exit.input,
+      pair.shapes[name],
+      name === 'after' ? isNew : undefined,
+    );
+    return pictureOf(pair, name, nodes);
+  }
+}
+
+function marksOf({ before, after }: Drawing): Marks {
+  const pictures = [before, after].flatMap((drawn) => drawn?.picture ?? []);
+  const rewired = pictures.some(({ edges }) => edges.some(({ mark }) => mark === 'rewired'));
+  const ofNodes = pictures.flatMap(({ nodes }) => nodes.map(({ mark }) => mark));
+  return new Set([...ofNodes, ...(rewired ? (['rewired'] as const) : [])]);
 }
 
 function stateOf(before: Picture | undefined, after: Picture | undefined): SiteState {
@@ -93,7 +122,10 @@ function stateOf(before: Picture | undefined, after: Picture | undefined): SiteS
 const MOST_NODES = 60;
 
 /** What changed with what is next to it, before and after; `null` where that is nothing, or more than can be looked at. */
-export function drawNeighbourhood(viz: Viz, pair: GraphPair): Markup | null {
+export function drawNeighbourhood(
+  viz: Viz,
+  pair: GraphPair,
+): { readonly drawing: Markup; readonly marks: Marks } | null {
   const touched = (side: 'before' | 'after') => (node: Node) =>
     pair.markOf(side, node) !== 'kept' ||
     (side === 'after' && node.inputs.some((_, input) => pair.isRewired(node, input)));
@@ -106,20 +138,22 @@ export function drawNeighbourhood(viz: Viz, pair: GraphPair): Markup | null {
     neighbourhood(pair.after, after, MOST_NODES),
   ];
   if (first === null || second === null) return null;
-  return figures(viz, {
-    before: first.length === 0 ? null : pictureOf(pair, 'before', first),
-    after: second.length === 0 ? null : pictureOf(pair, 'after', second),
-  });
+  const draw = (side: 'before' | 'after', nodes: readonly Node[]) =>
+    nodes.length === 0 ? null : pictureOf(pair, side, nodes);
+  const drawing = { before: draw('before', first), after: draw('after', second) };
+  return { drawing: figures(viz, drawing, true), marks: marksOf(drawing) };
 }
 
-function figures(viz: Viz, { before, after }: Drawing): Markup {
+/** With `named`, every box bears its name; without, the script names the boxes of the site that is shown. */
+function figures(viz: Viz, { before, after }: Drawing, named = false): Markup {
   return html`<div class="pair">${figure('before', before)}${figure('after', after)}</div>`;
 
   function figure(side: string, drawn: NamedPicture | null): Markup {
     if (drawn === null)
       return html`<figure class="${side}"><figcaption><b>${side}</b></figcaption><p>Not there.</p></figure>`;
     const words = sizeOf(drawn.picture);
-    return html`<figure class="${side}"><figcaption><b>${side}</b> <span>${words}</span></figcaption><div class="scroll" tabindex="0" role="group" aria-label="${side}: ${words}">${drawPicture(viz, drawn.picture, `${side}: ${words}`)}</div></figure>`;
+    const names = named ? drawn.names : [];
+    return html`<figure class="${side}"><figcaption><b>${side}</b> <span>${words}</span></figcaption><div class="scroll" tabindex="0" role="group" aria-label="${side}: ${words}">${drawPicture(viz, drawn.picture, `${side}: ${words}`, names)}</div></figure>`;
   }
 }
 

@@ -58,7 +58,7 @@ function verdict({ passed, provider, engine, checks, sites }: Validation): Marku
     engine !== null &&
     `${counted(sites.length, 'cross-attention')} recomputed by ${engine.name} ${engine.version}, backend ${engine.backend}.`;
   const failingSites = sites.filter((site) => !site.passed);
-  return html`<div class="verdict ${state}"><span class="sign" aria-hidden="true">${passed ? '✓' : '✗'}</span><div><p class="words">${passed ? 'Every check that can be made holds' : `${counted(failing, 'check')} ${failing === 1 ? 'fails' : 'fail'}`}</p><p>${ran} ${recomputed}</p></div></div>${failingSites.length > 0 && html`<div class="note bad"><h3>${counted(failingSites.length, 'cross-attention')} differ${failingSites.length === 1 ? 's' : ''} by more than allowed</h3><ul>${failingSites.map(({ id, scope, diagnosis }) => html`<li><a href="#site-${id}">${code(scope)}</a>${diagnosis !== null && html`: ${diagnosis}`}</li>`)}</ul></div>`}`;
+  return html`<div class="verdict ${state}"><span class="sign" aria-hidden="true">${passed ? '✓' : '✗'}</span><div><p class="words">${passed ? 'Every check that can be made holds' : `${counted(failing, 'check')} ${failing === 1 ? 'fails' : 'fail'}`}</p><p>${ran} ${recomputed}</p></div></div>${failingSites.length > 0 && html`<div class="note bad"><h2>${counted(failingSites.length, 'cross-attention')} differ${failingSites.length === 1 ? 's' : ''} by more than allowed</h2><ul>${failingSites.map(({ id, scope, diagnosis }) => html`<li><a href="#site-${id}">${code(scope)}</a>${diagnosis !== null && html`: ${diagnosis}`}</li>`)}</ul></div>`}`;
 }
 
 function drawCheck({ name, passed, difference, detail }: Check): Markup {

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { KINDS, type ModelDiff, SUBJECTS } from '../compiler/diff/model-diff.js';
-import { editsBetween } from '../compiler/edit/edits-between.js';
-import { bufferSource, rangeSource } from '../compiler/io/byte-source.js';
-import type { Graph } from '../compiler/onnx/graph.js';
+import type { ModelDiff } from '../compiler/diff/model-diff.js';
+import { bufferSource } from '../compiler/io/byte-source.js';
+import { inputFile } from '../compiler/io/input-file.js';
 import { readModel } from '../compiler/onnx/read-model.js';
 import { compile } from '../runtime/compile.js';
 import { diffReport } from '../runtime/html/diff-report.js';
@@ -15,11 +14,12 @@ import { sitesIn } from '../runtime/html/drawn-sites.js';
 import { dataIsland, html } from '../runtime/html/markup.js';
 import type { ChangesData, SiteData } from '../runtime/html/report-data.js';
 import { validationReport } from '../runtime/html/validation-report.js';
+import { writeReport } from '../runtime/html/write-report.js';
 import { type OpenedModel, openAdapter, openModel } from '../runtime/open.js';
 import { ipgraft, ipgraftProcess, placeModel } from './command.js';
-import { adapterPath, fixturePath, freshFolder, modelPath } from './fixtures.js';
+import { adapterPath, fixturePath, formPath, freshFolder, modelPath } from './fixtures.js';
 import { patchFile } from './patched.js';
-import { failedValidation, reportOn, writeChain } from './reports.js';
+import { byEdits, failedValidation, reportOn, sdxlAdapter, writeChain } from './reports.js';
 
 /** What is written between the tags of the element with this id. */
 function island<T>(page: string, id: string): T {
@@ -159,6 +159,25 @@ describe('HTML report of a comparison', () => {
     assert.ok(page.length < 2e6, `${page.length}`);
   });
 
+  for (const [form, boxes] of [
+    ['compact-int8', 'quantized'],
+    ['compact-mhapacked', 'packed keys and values'],
+    ['compact-anonymous-ts17', 'without names'],
+    ['compact-ldm', 'latent-diffusion’s names'],
+  ] as const) {
+    it(`${boxes}: every cross-attention is drawn, and no more than that`, async () => {
+      const base = formPath(form);
+      const { path } = await patchFile(base, [fixturePath('forms', 'compact.adapter.safetensors')]);
+      const page = await reportOn(base, path);
+      checkSafe(page);
+      assert.equal(page.match(/class="site patched"/g)!.length, 16);
+      for (const { before, after } of island<SiteData[]>(page, 'sites-data')) {
+        assert.ok(before.length > 4 && before.length < 40, `${before.length}`);
+        assert.ok(after.length > before.length + 8 && after.length < 70, `${after.length}`);
+      }
+    });
+  }
+
   it('draws what is around few changes where there is no cross-attention', async () => {
     const a = writeChain(
       'a.onnx',
@@ -207,88 +226,6 @@ describe('HTML report of a comparison', () => {
     assert.ok(seconds < 10, `${seconds} s`);
   });
 });
-
-/** An adapter as its authors publish it for SDXL, of zeros that nobody reads. */
-function sdxlAdapter() {
-  const widths = [4, 20, 30, 6, 10].flatMap((count, i) =>
-    new Array<number>(count).fill([640, 1280, 1280, 640, 1280][i]!),
-  );
-  const shapes: [string, number[]][] = [
-    ['image_proj.proj.weight', [8192, 1280]],
-    ['image_proj.proj.bias', [8192]],
-    ['image_proj.norm.weight', [2048]],
-    ['image_proj.norm.bias', [2048]],
-    ...widths.flatMap((width, n) =>
-      ['k', 'v'].map((which): [string, number[]] => [
-        `ip_adapter.${2 * n + 1}.to_${which}_ip.weight`,
-        [width, 2048],
-      ]),
-    ),
-  ];
-  let end = 0;
-  const entries = shapes.map(([name, shape]) => {
-    const begin = end;
-    end += 2 * shape.reduce((product, size) => product * size, 1);
-    return [name, { dtype: 'F16', shape, data_offsets: [begin, end] }];
-  });
-  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
-  const head = new Uint8Array(8 + json.length);
-  new DataView(head.buffer).setBigUint64(0, BigInt(json.length), true);
-  head.set(json, 8);
-  return rangeSource('ip-adapter_sdxl.safetensors', head.length + end, async (offset, length) => {
-    const bytes = new Uint8Array(length);
-    bytes.set(head.subarray(offset, offset + length));
-    return bytes;
-  });
-}
-
-/** Every edit as a change: a comparison whose weights are nowhere. */
-function byEdits(before: Graph, after: Graph): ModelDiff {
-  const side = (file: string, { irVersion, opset, nodes }: Graph) => ({
-    file,
-    bytes: 0,
-    irVersion,
-    opset,
-    nodes: nodes.length,
-  });
-  const none = Object.fromEntries(['unchanged', ...KINDS].map((kind) => [kind, 0]));
-  return {
-    a: side('model.onnx', before),
-    b: side('patched.onnx', after),
-    counts: Object.fromEntries(SUBJECTS.map((subject) => [subject, none])) as ModelDiff['counts'],
-    changes: editsBetween(before, after).entries.map((entry) => {
-      if (entry.kind === 'rewire') {
-        const { node, input, from, to } = entry;
-        const { label } = after.producer(node)!;
-        return {
-          subject: 'node',
-          a: node,
-          b: node,
-          label,
-          scope: '',
-          aspects: [{ kind: 'rewired', input, from, to }],
-        };
-      }
-      const name =
-        'value' in entry
-          ? entry.value
-          : 'name' in entry
-            ? entry.name
-            : 'key' in entry
-              ? entry.key
-              : entry.input;
-      const subject =
-        entry.kind === 'insert-node'
-          ? 'node'
-          : entry.kind === 'insert-initializer'
-            ? 'initializer'
-            : 'metadata';
-      const label = after.producer(name)?.label ?? name;
-      return { subject, a: null, b: name, label, scope: '', aspects: [{ kind: 'added' }] };
-    }),
-    proof: null,
-  };
-}
 
 const HOSTILE =
   '</script><script>alert(1)</script><img src=x onerror="alert(2)">\'&amp;\u202e\u0000\ud800<!--';
@@ -414,14 +351,16 @@ describe('HTML report of a validation', () => {
     const [patched, report] = [join(folder, 'patched.onnx'), join(folder, 'report.html')];
     assert.equal((await ipgraft('compile', base, '-a', adapterPath('sd15', 'base'), '-o', patched)).code, 0);
     const shapes = ['--shape', 'sample=2x4x16x16', '--shape', 'encoder_hidden_states=2x7x24'];
-    const validate = (...more: string[]) => ipgraft('validate', base, patched, ...shapes, ...more);
     const first = ipgraftProcess('validate', base, patched, ...shapes, '--html', report);
     assert.deepEqual([first.code, first.stderr], [0, '']);
     checkSafe(readFileSync(report, 'utf8'));
     assert.match(readFileSync(report, 'utf8'), /patched\.onnx beside [\w-]+\.onnx/);
-    assert.match((await validate('--html', report)).stderr, /^OUTPUT_EXISTS: /);
-    assert.equal((await validate('--html', report, '--force')).code, 0);
-    assert.match((await validate('--html', base, '--force')).stderr, /^OUTPUT_IS_INPUT: /);
-    assert.ok(existsSync(base));
+    const again = await ipgraft('validate', base, patched, ...shapes, '--html', report);
+    assert.match(again.stderr, /^OUTPUT_EXISTS: /);
+    await writeReport(report, 'another', { force: true });
+    assert.equal(readFileSync(report, 'utf8'), 'another');
+    const inputs = [await inputFile(base)];
+    await assert.rejects(writeReport(base, '', { force: true, inputs }), { code: 'OUTPUT_IS_INPUT' });
+    assert.ok(readFileSync(base).length > 0);
   });
 });

@@ -1,6 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ModelDiff } from '../compiler/diff/model-diff.js';
+import { KINDS, type ModelDiff, SUBJECTS } from '../compiler/diff/model-diff.js';
+import { editsBetween } from '../compiler/edit/edits-between.js';
+import { type ByteSource, rangeSource } from '../compiler/io/byte-source.js';
+import type { Graph } from '../compiler/onnx/graph.js';
 import { onnx } from '../compiler/onnx/proto.js';
 import { diff } from '../runtime/diff.js';
 import { diffReport } from '../runtime/html/diff-report.js';
@@ -82,5 +85,87 @@ export function failedValidation(
       diagnosis: n === 1 ? 'K′ and V′ are swapped' : null,
     })),
     warnings: ['a caller that brings 77 text tokens alone loses the last 4 of them'],
+  };
+}
+
+/** An adapter as its authors publish it for SDXL, of zeros that nobody reads. */
+export function sdxlAdapter(): ByteSource {
+  const widths = [4, 20, 30, 6, 10].flatMap((count, i) =>
+    new Array<number>(count).fill([640, 1280, 1280, 640, 1280][i]!),
+  );
+  const shapes: [string, number[]][] = [
+    ['image_proj.proj.weight', [8192, 1280]],
+    ['image_proj.proj.bias', [8192]],
+    ['image_proj.norm.weight', [2048]],
+    ['image_proj.norm.bias', [2048]],
+    ...widths.flatMap((width, n) =>
+      ['k', 'v'].map((which): [string, number[]] => [
+        `ip_adapter.${2 * n + 1}.to_${which}_ip.weight`,
+        [width, 2048],
+      ]),
+    ),
+  ];
+  let end = 0;
+  const entries = shapes.map(([name, shape]) => {
+    const begin = end;
+    end += 2 * shape.reduce((product, size) => product * size, 1);
+    return [name, { dtype: 'F16', shape, data_offsets: [begin, end] }];
+  });
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
+  const head = new Uint8Array(8 + json.length);
+  new DataView(head.buffer).setBigUint64(0, BigInt(json.length), true);
+  head.set(json, 8);
+  return rangeSource('ip-adapter_sdxl.safetensors', head.length + end, async (offset, length) => {
+    const bytes = new Uint8Array(length);
+    bytes.set(head.subarray(offset, offset + length));
+    return bytes;
+  });
+}
+
+/** Every edit as a change: a comparison whose weights are nowhere. */
+export function byEdits(before: Graph, after: Graph): ModelDiff {
+  const side = (file: string, { irVersion, opset, nodes }: Graph) => ({
+    file,
+    bytes: 0,
+    irVersion,
+    opset,
+    nodes: nodes.length,
+  });
+  const none = Object.fromEntries(['unchanged', ...KINDS].map((kind) => [kind, 0]));
+  return {
+    a: side('model.onnx', before),
+    b: side('patched.onnx', after),
+    counts: Object.fromEntries(SUBJECTS.map((subject) => [subject, none])) as ModelDiff['counts'],
+    changes: editsBetween(before, after).entries.map((entry) => {
+      if (entry.kind === 'rewire') {
+        const { node, input, from, to } = entry;
+        const { label } = after.producer(node)!;
+        return {
+          subject: 'node',
+          a: node,
+          b: node,
+          label,
+          scope: '',
+          aspects: [{ kind: 'rewired', input, from, to }],
+        };
+      }
+      const name =
+        'value' in entry
+          ? entry.value
+          : 'name' in entry
+            ? entry.name
+            : 'key' in entry
+              ? entry.key
+              : entry.input;
+      const subject =
+        entry.kind === 'insert-node'
+          ? 'node'
+          : entry.kind === 'insert-initializer'
+            ? 'initializer'
+            : 'metadata';
+      const label = after.producer(name)?.label ?? name;
+      return { subject, a: null, b: name, label, scope: '', aspects: [{ kind: 'added' }] };
+    }),
+    proof: null,
   };
 }

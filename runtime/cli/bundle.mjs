@@ -19,7 +19,7 @@ const inside = async (entry) => {
   return JSON.stringify(outputFiles[0].text.trim());
 };
 const [style, script] = await Promise.all(
-  ['runtime/html/report.css', 'dist/runtime/html/browser/report.js'].map(inside),
+  ['runtime/html/style/report.css', 'dist/runtime/html/browser/report.js'].map(inside),
 );
 writeFileSync(
   'dist/runtime/html/assets.js',

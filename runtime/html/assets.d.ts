@@ -1,4 +1,4 @@
-// Written by runtime/cli/bundle.mjs from report.css and browser/, minified.
+// Written by runtime/cli/bundle.mjs from style/ and browser/, minified.
 
 /** The style sheet of every report. */
 export const STYLE: string;

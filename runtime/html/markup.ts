@@ -37,13 +37,13 @@ function written(content: Content): string {
   return content.map(written).join('');
 }
 
-/** A name in the letters of code, which a narrow page may break behind its dots, slashes and underscores. */
+/** A name in the letters of code, which a narrow page may break at its dots, slashes and underscores. */
 export function code(name: string): Markup {
   const pieces = shown(name).match(PIECES) ?? [];
   return html`<code>${pieces.map((piece, i) => html`${i > 0 && new Markup('<wbr>')}${piece}`)}</code>`;
 }
 
-const PIECES = /[^./_]+[./_]*|[./_]+/g;
+const PIECES = /[./]*[^./_]+_*|[./_]+/g;
 
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',

@@ -1,4 +1,5 @@
 import { weightOf } from '../../compiler/analysis/constants.js';
+import { DYNAMIC_QUANTIZER } from '../../compiler/analysis/linear-layer.js';
 import type { Graph } from '../../compiler/onnx/graph.js';
 import type { Node, ValueName } from '../../compiler/onnx/node.js';
 
@@ -30,7 +31,7 @@ export function shapeArithmetic(graph: Graph): ReadonlySet<Node> {
 
 /**
  * The nodes of one cross-attention, in the graph's order: what the node that reads its result reads, back to the linear layers that make
- * query, key and value. With `isNew`, also what was inserted behind these, a few nodes deep: where image tokens come from.
+ * query, key and value (and the quantizers that feed these). With `isNew`, also what was inserted behind these, a few nodes deep: where image tokens come from.
  * Nodes that only compute shapes are left out.
  */
 export function siteNodes(
@@ -47,7 +48,8 @@ export function siteNodes(
     const node = graph.producer(value);
     if (node === undefined || inside.has(node) || shapes.has(node) || inside.size >= MOST_INSIDE) continue;
     inside.add(node);
-    (weightOf(graph, node) === undefined ? pending : behind).push(...node.inputs);
+    const isEdge = weightOf(graph, node) !== undefined || node.opType === DYNAMIC_QUANTIZER;
+    (isEdge ? behind : pending).push(...node.inputs);
   }
   const around = new Set<Node>();
   let next = inserted(behind);

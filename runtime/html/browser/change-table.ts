@@ -152,7 +152,7 @@ function rowOf(
     cell('Kind', element('span', { class: `mark ${kinds[kind]!}` }, kinds[kind]!)),
     cell('Subject', subjects[subject]!),
     cell('Name', code(name)),
-    cell('What it is', label),
+    cell('What it is', code(label)),
     cell('Difference', code(what)),
     ...(edits === null
       ? []

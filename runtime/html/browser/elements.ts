@@ -17,9 +17,9 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** A name in the letters of code, which a narrow page may break behind its dots, slashes and underscores. */
+/** A name in the letters of code, which a narrow page may break at its dots, slashes and underscores. */
 export function code(name: string): HTMLElement {
-  const pieces = name.match(/[^./_]+[./_]*|[./_]+/g) ?? [];
+  const pieces = name.match(/[./]*[^./_]+_*|[./_]+/g) ?? [];
   return element('code', {}, ...pieces.flatMap((piece, i) => (i > 0 ? [element('wbr'), piece] : [piece])));
 }
 

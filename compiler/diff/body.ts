@@ -25,6 +25,7 @@ export interface Body {
 /** A record that is compared by its bytes. */
 export interface OtherRecord {
   readonly number: number;
+  readonly wireType: number;
   readonly content: Rope;
 }
 
@@ -66,6 +67,7 @@ export function recordsOf(
 ): (OtherRecord & { readonly start: number; readonly field: Field })[] {
   return fields(message).map((field) => ({
     number: field.number,
+    wireType: field.wireType,
     content: message.slice(field.payload, field.end),
     start: field.start,
     field,

@@ -149,8 +149,7 @@ async function outsideData(a: Node, b: Node, data: Data): Promise<Aspect[]> {
       await data.external('a', external),
       await data.external('b', other),
     );
-    if (at !== null)
-      return [{ kind: 'changed', what: 'data', from: null, to: `byte ${at} is the first that differs` }];
+    if (at !== null) return [{ kind: 'changed', what: 'data', from: null, to: `other bytes from ${at} on` }];
   }
   return [];
 }

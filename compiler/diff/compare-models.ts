@@ -50,10 +50,10 @@ export async function compareModels(
   for (const name of new Set([...ours.functions.keys(), ...theirs.functions.keys()])) {
     const [x, y] = [ours.functions.get(name), theirs.functions.get(name)];
     if (x === undefined || y === undefined) {
-      report.add('function', x ? name : null, y ? name : null, name, [{ kind: x ? 'removed' : 'added' }]);
+      report.add('function', x ? name : null, y ? name : null, '', [{ kind: x ? 'removed' : 'added' }]);
       continue;
     }
-    report.add('function', name, name, name, []);
+    report.add('function', name, name, '', []);
     const inside: Findings = { changes: [], compared: new Map() };
     await compareBodies(functionBody(x), functionBody(y), `function ${name}`, new Map(), data, inside);
     findings.changes.push(...inside.changes);
@@ -131,8 +131,8 @@ function compareTexts(
   for (const key of new Set([...a.keys(), ...b.keys()])) {
     const [from, to] = [a.get(key), b.get(key)];
     const name = key === '' ? 'ai.onnx' : key;
-    if (from === undefined) report.add(subject, null, name, name, [{ kind: 'added' }]);
-    else if (to === undefined) report.add(subject, name, null, name, [{ kind: 'removed' }]);
+    if (from === undefined) report.add(subject, null, name, '', [{ kind: 'added' }]);
+    else if (to === undefined) report.add(subject, name, null, '', [{ kind: 'removed' }]);
     else
       report.add(
         subject,

@@ -1,9 +1,11 @@
 import type { Node, ValueName } from '../onnx/node.js';
 import { onnx } from '../onnx/proto.js';
 import { ATTRIBUTE, NODE } from '../onnx/schema.js';
+import { readTensorHeader } from '../onnx/tensor-header.js';
 import { fields } from '../wire/fields.js';
 import { type Rope, sameBytes } from '../wire/rope.js';
 import { changedParts, otherParts } from './body.js';
+import { attributeKey } from './content-keys.js';
 import type { Aspect } from './model-diff.js';
 
 /** How two matched nodes differ, and the graphs in their attributes that are yet to be compared. */
@@ -86,7 +88,11 @@ async function compareAttributes(
     if (sameBytes(record, other) || (isStored(record) && (await sameData(record, other)))) continue;
     const [ours, branch] = [graphOf(record), graphOf(other)];
     if (ours !== undefined && branch !== undefined) graphs.push({ name, a: ours, b: branch });
-    else {
+    else if (attributeKey(record) === attributeKey(other) && !isStored(record)) {
+      // The same tensor under another name, or the same fields in another order.
+      const [from, to] = [tensorName(record), tensorName(other)];
+      if (from !== to) aspects.push({ kind: 'renamed', what: `attribute ${name}`, from, to });
+    } else {
       const [from, to] = [describeAttribute(record), describeAttribute(other)];
       aspects.push({ kind: 'changed', what: `attribute ${name}`, from, to });
     }
@@ -98,6 +104,13 @@ async function compareAttributes(
   if (aspects.length === 0 && from !== to)
     aspects.push({ kind: 'changed', what: 'order of attributes', from, to });
   return { aspects, graphs };
+}
+
+function tensorName(attribute: Rope): string {
+  return fields(attribute)
+    .filter(({ number }) => number === ATTRIBUTE.tensor)
+    .map(({ payload, end }) => readTensorHeader(attribute.slice(payload, end)).name)
+    .join(', ');
 }
 
 /** The graph in an attribute, where there is exactly one. */

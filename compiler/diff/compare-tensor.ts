@@ -29,7 +29,7 @@ export async function compareTensor(a: Initializer, b: Initializer, data: Data):
   const [ours, theirs] = await Promise.all([dataOf('a', a, data), dataOf('b', b, data)]);
   if (ours !== null && theirs !== null) {
     const at = await data.firstDifference(ours, theirs);
-    if (at !== null) changed('data', null, `byte ${at} is the first that differs`);
+    if (at !== null) changed('data', null, `other bytes from ${at} on`);
     const [from, to] = [place(a), place(b)];
     if (from !== to && at === null) aspects.push({ kind: 'moved', what: 'data', from, to });
   } else if (numbers(a) !== numbers(b)) changed('data', null, 'other numbers');

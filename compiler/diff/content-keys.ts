@@ -1,5 +1,7 @@
 import type { Initializer } from '../onnx/initializer.js';
 import type { Node } from '../onnx/node.js';
+import { ATTRIBUTE, TENSOR } from '../onnx/schema.js';
+import { fields } from '../wire/fields.js';
 import type { Rope } from '../wire/rope.js';
 
 /** Gives equal texts equal numbers: comparing and keeping numbers is cheap, and no two texts share one as hashes might. */
@@ -26,8 +28,25 @@ export function bytesKey(record: Rope): string {
 
 /** What a node computes, whatever its values are called: operator, domain, attributes in any order. */
 export function contentKey(node: Node): string {
-  const attributes = node.attributes.map(({ record }) => bytesKey(record)).sort();
+  const attributes = node.attributes.map(({ record }) => attributeKey(record)).sort();
   return [node.domain, node.opType, ...attributes].join('\0');
+}
+
+/** What an attribute says, its fields in any order; of a tensor, what it is and holds, not what it is called. */
+export function attributeKey(attribute: Rope): string {
+  const parts = fields(attribute).map((field) => {
+    const content = attribute.slice(field.payload, field.end);
+    const isTensor = field.number === ATTRIBUTE.tensor || field.number === ATTRIBUTE.tensors;
+    return `${field.number}:${isTensor ? innerTensorKey(content) : bytesKey(content)}`;
+  });
+  return parts.sort().join('\0');
+}
+
+function innerTensorKey(tensor: Rope): string {
+  const parts = fields(tensor)
+    .filter(({ number, payload, end }) => number !== TENSOR.name && end > payload)
+    .map(({ number, payload, end }) => `${number}:${bytesKey(tensor.slice(payload, end))}`);
+  return parts.sort().join('\x01');
 }
 
 /** Up to here a tensor says by its numbers what it is for: shapes, axes, small constants. Bytes. */

@@ -11,7 +11,7 @@ export interface Compared {
 }
 
 /** How far {@link contexts} looks: as far as an attention's branches stay apart. Nodes. */
-export const FARTHEST = 10;
+export const FARTHEST = 6;
 
 /**
  * For each radius from 0 to {@link FARTHEST}, a number for each node of both graphs: equal where everything within the radius
@@ -33,13 +33,10 @@ function widen({ flow, leaf }: Compared, colors: Int32Array, interner: Interner)
       const maker = flow.maker(value);
       return maker === undefined ? leaf(value) : `${colors[maker.node]}.${maker.output}`;
     });
-    const below = node.outputs.map((value) =>
-      flow
-        .readings(value)
-        .map(({ node: reader, input }) => `${colors[reader]}.${input}`)
-        .sort()
-        .join(','),
-    );
+    const below = node.outputs.map((value) => {
+      const readers = flow.readings(value).map(({ node: reader, input }) => `${colors[reader]}.${input}`);
+      return readers.length === 1 ? readers[0] : readers.sort().join(',');
+    });
     return interner.number(`${colors[i]}<${above.join(';')}>${below.join(';')}`);
   });
 }

@@ -6,8 +6,8 @@ import type { Reading } from './dataflow.js';
 /**
  * Which node of B is which of A, by number; −1 where there is none. Nodes that are equal in every byte come first. From them, and from
  * `values` (inputs that are known to be the same), matches spread along the dataflow: what makes the same input of matched nodes, and what
- * reads the same value, is the same if it computes the same and there is no choice. Where there is one, the wider context decides; then
- * names; then, among equals, the order of the file. What is left and computes something else is matched by name or place.
+ * reads the same value, is the same if it computes the same and there is no choice. Where there is one, the wider context decides; then,
+ * among equals, the order of the file. What is left computes something else, and is matched by its place, then by name.
  * Linear in nodes and readings but for the rounds of choosing, which are bounded.
  */
 export function matchNodes(a: Compared, b: Compared, values: ReadonlyMap<ValueName, ValueName>): Int32Array {
@@ -16,8 +16,8 @@ export function matchNodes(a: Compared, b: Compared, values: ReadonlyMap<ValueNa
   for (const [from, to] of values) matcher.spreadDown(from, to);
   matcher.spread();
   matcher.choose();
+  matcher.matchPlaces();
   matcher.matchNames();
-  matcher.spread();
   matcher.matchPlaces();
   return matcher.toB;
 }
@@ -49,15 +49,15 @@ class Matcher {
     const places = new Map<string, number>();
     for (const [i, node] of this.b.flow.nodes.entries()) places.set(bytesKey(node.record), i);
     const twins = this.a.flow.nodes.map((node) => places.get(bytesKey(node.record)) ?? -1);
-    const hasTwin = (node: number | undefined): boolean => node !== undefined && twins[node] !== -1;
+    const hasTwin = (node: number): boolean => twins[node] !== -1;
     this.a.flow.nodes.forEach((node, i) => {
       const twin = twins[i]!;
       if (twin === -1 || !this.areFree(i, twin)) return;
-      const makers = node.inputs.map((value) => this.a.flow.maker(value)?.node);
-      const isAlone =
-        makers.some((maker) => maker !== undefined) &&
-        !makers.some(hasTwin) &&
-        !node.outputs.some((value) => this.a.flow.readings(value).some((reading) => hasTwin(reading.node)));
+      const neighbours = [
+        ...node.inputs.map((value) => this.a.flow.maker(value)?.node),
+        ...node.outputs.flatMap((value) => this.a.flow.readings(value).map((reading) => reading.node)),
+      ].filter((neighbour) => neighbour !== undefined);
+      const isAlone = neighbours.length > 0 && !neighbours.some(hasTwin);
       if (!isAlone) this.match(i, twin);
     });
   }

@@ -52,7 +52,7 @@ export interface Change {
   readonly a: string | null;
   /** What it is called in B, `null` where it is gone. */
   readonly b: string | null;
-  /** For people: a node's operator and name, a tensor's dtype and shape. */
+  /** For people: a node's operator and name, a tensor's dtype and shape; empty where the name says it. */
   readonly label: string;
   /** Where inside: empty in the main graph, else the function or the node and attribute whose graph holds it. */
   readonly scope: string;

@@ -1,3 +1,5 @@
+import { Cursor } from '../wire/cursor.js';
+import { WIRE } from '../wire/fields.js';
 import type { Rope } from '../wire/rope.js';
 import type { OtherRecord } from './body.js';
 import type { Aspect, Change, Subject } from './model-diff.js';
@@ -66,16 +68,14 @@ export class Reporter {
     names: Readonly<Record<number, string>> = {},
   ): Promise<void> {
     const of = (records: readonly OtherRecord[], number: number) =>
-      records
-        .filter((record) => record.number === number && record.content.length > 0)
-        .map(({ content }) => content);
+      records.filter((record) => record.number === number && record.content.length > 0);
     for (const number of new Set([...a, ...b].map((record) => record.number))) {
       const [ours, theirs] = [of(a, number), of(b, number)];
       let isSame = ours.length === theirs.length;
-      for (const [i, content] of ours.entries()) isSame &&= await same(content, theirs[i]!);
+      for (const [i, { content }] of ours.entries()) isSame &&= await same(content, theirs[i]!.content);
       const what = names[number] ?? `field ${number}`;
       const [from, to] = [summary(ours), summary(theirs)];
-      this.add('model', what, what, what, isSame ? [] : [{ kind: 'changed', what, from, to }]);
+      this.add('model', what, what, '', isSame ? [] : [{ kind: 'changed', what: 'value', from, to }]);
     }
   }
 
@@ -89,15 +89,16 @@ export class Reporter {
 
 const LONGEST = 80;
 
-/** What records say, where they are short text; else how many bytes. */
-function summary(contents: readonly Rope[]): string | null {
-  if (contents.length === 0) return null;
-  const [first] = contents;
-  const { bytes } = first!;
-  if (contents.length === 1 && bytes !== undefined && bytes.length <= LONGEST) {
+/** What records say, where they are a number or short text; else how many bytes. */
+function summary(records: readonly OtherRecord[]): string | null {
+  const [first] = records;
+  if (first === undefined) return null;
+  const { bytes } = first.content;
+  if (records.length === 1 && bytes !== undefined) {
+    if (first.wireType === WIRE.VARINT) return String(new Cursor(bytes).signedVarint());
     const text = new TextDecoder().decode(bytes);
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: what is no text is told by its bytes.
-    return /[\x00-\x1f\ufffd]/.test(text) ? `bytes ${[...bytes].join(' ')}` : text;
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: what holds one is no text.
+    if (bytes.length <= LONGEST && !/[\x00-\x1f\ufffd]/.test(text)) return text;
   }
-  return `${contents.length} of ${contents.reduce((sum, { length }) => sum + length, 0)} bytes`;
+  return `${records.reduce((sum, { content }) => sum + content.length, 0)} bytes`;
 }

@@ -76,7 +76,7 @@ function printMore(count: number, verbose: boolean, print: Print): void {
 }
 
 function changeText({ subject, a, b, label, scope, aspects }: Change): string {
-  const name = subject === 'node' ? label : `${a ?? b}  ${label}`;
+  const name = subject === 'node' ? label : `${a ?? b} ${label}`.trim();
   const where = scope === '' ? '' : `, in ${scope}`;
   const what = aspects.map(aspectText).filter((text) => text !== '');
   return `${subject} ${short(name)}${short(where)}${what.length === 0 ? '' : `: ${what.join('; ')}`}`;
@@ -89,7 +89,8 @@ function aspectText(aspect: Aspect): string {
       return '';
     case 'changed':
       if (aspect.from === null && aspect.to === null) return aspect.what;
-      return `${aspect.what} ${aspect.from === null ? '' : `${short(aspect.from)} `}→ ${short(aspect.to ?? 'nothing')}`;
+      if (aspect.what === 'data') return `data: ${aspect.to}`;
+      return `${aspect.what} ${short(aspect.from ?? 'nothing')} → ${short(aspect.to ?? 'nothing')}`;
     case 'rewired':
       return `input ${aspect.input} ${short(aspect.from)} → ${short(aspect.to)}`;
     case 'renamed':

@@ -1,12 +1,12 @@
 import { type Counts, KINDS, type ModelDiff, type Proof, SUBJECTS } from '../../compiler/diff/model-diff.js';
 import type { Graph } from '../../compiler/onnx/graph.js';
 import { changesData } from './change-rows.js';
-import { type DrawnSites, drawNeighbourhood, drawSites, SITE_WORDS, sitesIn } from './drawn-sites.js';
+import { type DrawnSites, drawNeighbourhood, drawSites, sitesIn } from './drawn-sites.js';
 import { GraphPair } from './graph-pair.js';
 import { type Content, code, counted, dataIsland, grouped, html, type Markup } from './markup.js';
 import { pageOf, type Section } from './page.js';
 import type { NodeMark } from './picture.js';
-import { blocksOf, type SiteState, unetMap } from './unet-map.js';
+import { blocksOf, mapLegend, type SiteState, unetMap } from './unet-map.js';
 
 /**
  * A comparison as one HTML document: what it comes to in words, the UNet with its cross-attentions, each of them before and after, and all
@@ -17,18 +17,15 @@ export async function diffReport(diff: ModelDiff, before: Graph, after: Graph): 
   const { instance } = await import('@viz-js/viz');
   const viz = await instance();
   const pair = new GraphPair(before, after, diff.changes);
-  const attentions = sitesIn(before);
-  const drawn = drawSites(viz, pair, attentions);
+  const drawn = drawSites(viz, pair, sitesIn(before));
   const sections: Section[] = [{ id: 'summary', title: 'Summary', content: summary(diff) }];
   const stores: Markup[] = [];
   if (drawn.sites.length > 0) {
-    const isFlat = attentions.every(({ source }) => source === 'dataflow');
-    const blocks = isFlat ? { down: 1, up: 1 } : blocksOf(before);
     sections.push(
       {
         id: 'unet',
         title: 'UNet',
-        content: html`<p>${patchedWords(drawn)} Choose one to see its graph.</p>${siteLegend(drawn)}${unetMap(drawn.sites, blocks, SITE_WORDS)}`,
+        content: html`<p>${patchedWords(drawn)} Choose one to see its graph.</p>${mapLegend(drawn.sites)}${unetMap(drawn.sites, blocksOf(before))}`,
       },
       { id: 'site', title: 'One cross-attention', content: siteViewer(drawn) },
     );
@@ -138,13 +135,6 @@ function countsTable(counts: ModelDiff['counts']): Markup {
   )}</tbody></table></div>`;
 }
 
-function siteLegend({ sites }: DrawnSites): Markup {
-  const states = (['patched', 'untouched', 'changed'] as const).filter((state) =>
-    sites.some((site) => site.state === state),
-  );
-  return html`<ul class="legend">${states.map((state) => html`<li class="of-${state}">${SITE_WORDS[state]}</li>`)}</ul>`;
-}
-
 const GRAPH_WORDS: readonly (readonly [mark: NodeMark | 'rewired', form: string, words: string])[] = [
   ['kept', 'kept', 'as it was'],
   ['new', 'new', 'new'],
@@ -167,5 +157,5 @@ function siteViewer({ marks }: DrawnSites): Markup {
 
 /** Filled by browser/change-table.ts. */
 function changesTable({ proof, changes }: ModelDiff): Markup {
-  return html`<noscript><p>The table needs the script inside this file.</p></noscript><div id="change-viewer" hidden><form class="bar" role="search" aria-label="Filter changes"><label class="grow">Search <input type="search" id="change-search" autocomplete="off" spellcheck="false" placeholder="names, operators, shapes"></label><label>Subject <select id="change-subject"><option value="">all</option></select></label><label>Kind <select id="change-kind"><option value="">all</option></select></label>${proof !== null && html`<label>Declared <select id="change-declared"><option value="">all</option><option value="no">not declared</option></select></label>`}</form><p id="change-count" role="status">${counted(changes.length, 'change')}</p><div class="scroll" tabindex="0" role="group" aria-label="Changes"><table class="changes" role="table"><caption class="unseen">Changes</caption><thead role="rowgroup"><tr role="row"></tr></thead><tbody role="rowgroup"></tbody></table></div><div class="bar pager"><button type="button" id="page-previous" class="quiet">Previous page</button><span id="page-words"></span><button type="button" id="page-next" class="quiet">Next page</button></div></div>`;
+  return html`<noscript><p>The table needs the script inside this file.</p></noscript><div id="change-viewer" hidden><form class="bar" role="search" aria-label="Filter changes"><label class="grow">Search <input type="search" id="change-search" autocomplete="off" spellcheck="false" placeholder="names, operators, shapes"></label><label>Subject <select id="change-subject"><option value="">all</option></select></label><label>Kind <select id="change-kind"><option value="">all</option></select></label>${proof !== null && html`<label>Declared <select id="change-declared"><option value="">all</option></select></label>`}</form><p id="change-count" role="status">${counted(changes.length, 'change')}</p><div class="scroll" tabindex="0" role="group" aria-label="Changes"><table class="changes" role="table"><caption class="unseen">Changes</caption><thead role="rowgroup"><tr role="row"></tr></thead><tbody role="rowgroup"></tbody></table></div><div class="bar pager"><button type="button" id="page-previous" class="quiet">Previous page</button><span id="page-words"></span><button type="button" id="page-next" class="quiet">Next page</button></div></div>`;
 }

@@ -9,7 +9,7 @@ import { counted, html, type Markup } from './markup.js';
 import { type NamedPicture, type NodeMark, type Picture, pictureOf } from './picture.js';
 import type { SiteData } from './report-data.js';
 import { neighbourhood, siteNodes } from './site-graph.js';
-import type { MapSite, SiteState } from './unet-map.js';
+import { type MapSite, type SiteState, STATE_WORDS } from './unet-map.js';
 
 /** The cross-attentions of a model, or none where it is no UNet of which that can be told. */
 export function sitesIn(graph: Graph): readonly CrossAttention[] {
@@ -38,13 +38,6 @@ export interface DrawnSites {
   readonly marks: Marks;
 }
 
-/** What is said of the states of a site, on the map and above its drawing. */
-export const SITE_WORDS: Readonly<Partial<Record<SiteState, string>>> = {
-  patched: 'patched',
-  untouched: 'as it was',
-  changed: 'changed otherwise',
-};
-
 /** Draws the cross-attentions of `pair.before` as they are in both graphs. Graphviz lays out each form once. */
 export function drawSites(viz: Viz, pair: GraphPair, attentions: readonly CrossAttention[]): DrawnSites {
   const drawings: Markup[] = [];
@@ -72,7 +65,7 @@ export function drawSites(viz: Viz, pair: GraphPair, attentions: readonly CrossA
     const data: SiteData = {
       id,
       scope,
-      words: SITE_WORDS[state]!,
+      words: STATE_WORDS[state],
       drawing: number,
       before: drawing.before?.names ?? [],
       after: drawing.after?.names ?? [],

@@ -31,8 +31,8 @@ export function shapeArithmetic(graph: Graph): ReadonlySet<Node> {
 
 /**
  * The nodes of one cross-attention, in the graph's order: what the node that reads its result reads, back to the linear layers that make
- * query, key and value (and the quantizers that feed these). With `isNew`, also what was inserted behind these, a few nodes deep: where image tokens come from.
- * Nodes that only compute shapes are left out.
+ * query, key and value, and the quantizers that feed these. With `isNew`, also what was inserted before these, a few nodes deep: where
+ * image tokens come from. Nodes that only compute shapes (`shapes`) are left out.
  */
 export function siteNodes(
   graph: Graph,

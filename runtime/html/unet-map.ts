@@ -6,6 +6,15 @@ import { counted, html, type Markup } from './markup.js';
 /** What is said of a cross-attention on the map. Each has a form of its own besides its colour. */
 export type SiteState = 'patched' | 'untouched' | 'changed' | 'holds' | 'fails';
 
+/** What the states are called. */
+export const STATE_WORDS: Readonly<Record<SiteState, string>> = {
+  patched: 'patched',
+  untouched: 'as it was',
+  changed: 'changed otherwise',
+  holds: 'holds',
+  fails: 'fails',
+};
+
 /** A cross-attention on the map. */
 export interface MapSite {
   /** The checkpoint's layer id. */
@@ -64,11 +73,7 @@ interface PlacedBox extends Box {
  * The UNet as its blocks, an SVG: down on the left, up on the right, the middle below, skip connections between; in each block its
  * cross-attentions as links to `#site-ID`.
  */
-export function unetMap(
-  sites: readonly MapSite[],
-  blocks: Blocks,
-  wording: Readonly<Partial<Record<SiteState, string>>>,
-): Markup {
+export function unetMap(sites: readonly MapSite[], blocks: Blocks): Markup {
   const { down, mid, up, width, height } = placed(boxesOf(sites, blocks));
   const skips = down.flatMap((box, level) => {
     const other = up[level];
@@ -81,9 +86,16 @@ export function unetMap(
     ...down.map((box, level) => wayDown(box, down[level + 1] ?? mid)),
     ...up.map((box, level) => wayUp(up[level + 1] ?? mid, box)),
   ];
-  const drawn = [...down, mid, ...up.toReversed()].map((box) => drawBox(box, wording));
+  const drawn = [...down, mid, ...up.toReversed()].map(drawBox);
   const label = `The UNet with its ${counted(sites.length, 'cross-attention')}`;
   return html`<svg class="unet" viewBox="0 0 ${width} ${height}" role="group" aria-label="${label}"><g aria-hidden="true">${skips}${ways}</g>${drawn}</svg>`;
+}
+
+/** The forms on the map of these sites, with words. */
+export function mapLegend(sites: readonly MapSite[]): Markup {
+  const states = Object.keys(STATE_WORDS) as SiteState[];
+  const there = states.filter((state) => sites.some((site) => site.state === state));
+  return html`<ul class="legend">${there.map((state) => html`<li class="of-${state}">${STATE_WORDS[state]}</li>`)}</ul>`;
 }
 
 /** Puts down and up at the sides, each level a step further in, and the middle below both. */
@@ -154,10 +166,7 @@ function chunks<T>(items: readonly T[], size: number): T[][] {
   );
 }
 
-function drawBox(
-  { name, rows, x, y, width, height }: PlacedBox,
-  wording: Readonly<Partial<Record<SiteState, string>>>,
-): Markup {
+function drawBox({ name, rows, x, y, width, height }: PlacedBox): Markup {
   const count = rows.flat().length;
   const right = x + width - BOX.padding;
   const marks = rows.flatMap((row, r) =>
@@ -166,7 +175,7 @@ function drawBox(
         x + BOX.padding + BOX.pitch * (n + 0.5),
         y + BOX.title + BOX.row * (r + 0.5) + 2,
       ];
-      return drawSite(site, left, middle, wording[site.state] ?? site.state);
+      return drawSite(site, left, middle);
     }),
   );
   return html`<g class="block${count === 0 ? ' empty' : ''}"><rect x="${x}" y="${y}" width="${width}" height="${height}" rx="10"/><text x="${x + BOX.padding}" y="${y + 22}">${name}</text><text class="note" x="${right}" y="${y + 22}" text-anchor="end">${count === 0 ? '–' : count}</text>${marks}</g>`;
@@ -175,17 +184,24 @@ function drawBox(
 /** Half the width of a site's mark. */
 const R = 9;
 
-function drawSite({ id, scope, state }: MapSite, x: number, y: number, words: string): Markup {
-  const form =
-    state === 'untouched'
-      ? html`<circle cx="${x}" cy="${y}" r="${R - 1}"/>`
-      : state === 'fails'
-        ? html`<path d="M${x} ${y - R - 2}L${x + R + 2} ${y}L${x} ${y + R + 2}L${x - R - 2} ${y}Z"/><path class="sign" d="M${x} ${y - 5}v6m0 3v2"/>`
-        : state === 'changed'
-          ? html`<rect x="${x - R}" y="${y - R}" width="${2 * R}" height="${2 * R}"/><path class="sign" d="M${x - 4} ${y - 2}h8m-8 4h8"/>`
-          : html`<circle cx="${x}" cy="${y}" r="${R}"/><path class="sign" d="${state === 'holds' ? `M${x - 4} ${y}l3 3l5 -6` : `M${x - 4} ${y}h8m-4 -4v8`}"/>`;
-  const label = `${scope}, id ${id}: ${words}`;
-  return html`<a class="site ${state}" href="#site-${id}" data-site="${id}" aria-label="${label}"><title>${label}</title><rect class="target" x="${x - 11}" y="${y - 13}" width="22" height="26" rx="6"/>${form}</a>`;
+/** What each state looks like around (x, y). */
+const FORMS: Readonly<Record<SiteState, (x: number, y: number) => Markup>> = {
+  patched: (x, y) => disc(x, y, `M${x - 4} ${y}h8m-4 -4v8`),
+  holds: (x, y) => disc(x, y, `M${x - 4} ${y}l3 3l5 -6`),
+  untouched: (x, y) => html`<circle cx="${x}" cy="${y}" r="${R - 1}"/>`,
+  changed: (x, y) =>
+    html`<rect x="${x - R}" y="${y - R}" width="${2 * R}" height="${2 * R}"/><path class="sign" d="M${x - 4} ${y - 2}h8m-8 4h8"/>`,
+  fails: (x, y) =>
+    html`<path d="M${x} ${y - R - 2}l${R + 2} ${R + 2}l${-R - 2} ${R + 2}l${-R - 2} ${-R - 2}Z"/><path class="sign" d="M${x} ${y - 5}v6m0 3v2"/>`,
+};
+
+function disc(x: number, y: number, sign: string): Markup {
+  return html`<circle cx="${x}" cy="${y}" r="${R}"/><path class="sign" d="${sign}"/>`;
+}
+
+function drawSite({ id, scope, state }: MapSite, x: number, y: number): Markup {
+  const label = `${scope}, id ${id}: ${STATE_WORDS[state]}`;
+  return html`<a class="site ${state}" href="#site-${id}" data-site="${id}" aria-label="${label}"><title>${label}</title><rect class="target" x="${x - 11}" y="${y - 13}" width="22" height="26" rx="6"/>${FORMS[state](x, y)}</a>`;
 }
 
 /** To the next block on the way down, or into the middle's side. */

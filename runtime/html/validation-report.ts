@@ -4,7 +4,7 @@ import type { Check, SiteNumbers, Validation } from '../validate/validation.js';
 import { barOf, logScale, scaleOf } from './log-bars.js';
 import { type Content, code, counted, html, type Markup } from './markup.js';
 import { pageOf, type Section } from './page.js';
-import { blocksOf, unetMap } from './unet-map.js';
+import { blocksOf, mapLegend, unetMap } from './unet-map.js';
 
 /** Which models were validated. */
 export interface ValidatedModels {
@@ -48,17 +48,27 @@ const STATES = {
 } as const;
 
 function verdict({ passed, provider, engine, checks, sites }: Validation): Markup {
-  const failing = [
-    ...checks.filter((check) => check.passed === false),
-    ...sites.filter((site) => !site.passed),
-  ].length;
-  const { state } = STATES[`${passed}`];
+  const failingChecks = checks.filter((check) => check.passed === false).length;
+  const failing = sites.filter((site) => !site.passed);
+  const words = [
+    ...(failingChecks > 0
+      ? [`${counted(failingChecks, 'check')} ${failingChecks === 1 ? 'fails' : 'fail'}`]
+      : []),
+    ...(failing.length > 0
+      ? [`${failing.length} of ${counted(sites.length, 'cross-attention')} differ by more than is allowed`]
+      : []),
+  ];
   const ran = `The patched model ran on ONNX Runtime’s ${provider} provider.`;
   const recomputed =
     engine !== null &&
     `${counted(sites.length, 'cross-attention')} recomputed by ${engine.name} ${engine.version}, backend ${engine.backend}.`;
-  const failingSites = sites.filter((site) => !site.passed);
-  return html`<div class="verdict ${state}"><span class="sign" aria-hidden="true">${passed ? '✓' : '✗'}</span><div><p class="words">${passed ? 'Every check that can be made holds' : `${counted(failing, 'check')} ${failing === 1 ? 'fails' : 'fail'}`}</p><p>${ran} ${recomputed}</p></div></div>${failingSites.length > 0 && html`<div class="note bad"><h2>${counted(failingSites.length, 'cross-attention')} differ${failingSites.length === 1 ? 's' : ''} by more than allowed</h2><ul>${failingSites.map(({ id, scope, diagnosis }) => html`<li><a href="#site-${id}">${code(scope)}</a>${diagnosis !== null && html`: ${diagnosis}`}</li>`)}</ul></div>`}`;
+  const which =
+    failing.length > 0 &&
+    html`<div class="note bad"><h2>What differs, and why</h2><ul>${failing.map(
+      ({ id, scope, diagnosis }) =>
+        html`<li><a href="#site-${id}">${code(scope)}</a>: ${diagnosis ?? 'why cannot be told'}</li>`,
+    )}</ul></div>`;
+  return html`<div class="verdict ${STATES[`${passed}`].state}"><span class="sign" aria-hidden="true">${passed ? '✓' : '✗'}</span><div><p class="words">${passed ? 'Every check that can be made holds' : words.join('; ')}</p><p>${ran} ${recomputed}</p></div></div>${which}`;
 }
 
 function drawCheck({ name, passed, difference, detail }: Check): Markup {
@@ -80,8 +90,7 @@ function mapOf(sites: readonly SiteNumbers[], graph: Graph): Markup {
     place: placeOf(scope),
     state: passed ? ('holds' as const) : ('fails' as const),
   }));
-  const states = (['holds', 'fails'] as const).filter((each) => onMap.some(({ state }) => state === each));
-  return html`<ul class="legend">${states.map((state) => html`<li class="of-${state}">${state}</li>`)}</ul>${unetMap(onMap, blocksOf(graph), {})}`;
+  return html`${mapLegend(onMap)}${unetMap(onMap, blocksOf(graph))}`;
 }
 
 function numbers({ sites }: Validation): Markup {

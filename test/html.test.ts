@@ -318,7 +318,7 @@ describe('HTML report of a validation', () => {
     await model.close();
     checkSafe(page);
     assert.equal(validationReport(found, models), page);
-    assert.match(page, /1 check fails; 1 of 16 cross-attentions differ by more than is allowed/);
+    assert.match(page, /1 check fails; 1 of 16 cross-attentions differs by more than is allowed/);
     assert.equal(page.match(/K′ and V′ are swapped/g)!.length, 2);
     assert.equal(page.match(/<tr role="row" id="site-\d+" class="good">/g)!.length, 15);
     assert.equal(page.match(/<tr role="row" id="site-\d+" class="bad">/g)!.length, 1);

@@ -55,7 +55,9 @@ function verdict({ passed, provider, engine, checks, sites }: Validation): Marku
       ? [`${counted(failingChecks, 'check')} ${failingChecks === 1 ? 'fails' : 'fail'}`]
       : []),
     ...(failing.length > 0
-      ? [`${failing.length} of ${counted(sites.length, 'cross-attention')} differ by more than is allowed`]
+      ? [
+          `${failing.length} of ${counted(sites.length, 'cross-attention')} ${failing.length === 1 ? 'differs' : 'differ'} by more than is allowed`,
+        ]
       : []),
   ];
   const ran = `The patched model ran on ONNX Runtime’s ${provider} provider.`;

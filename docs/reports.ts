@@ -44,7 +44,12 @@ export const REPORTS: readonly Report[] = [
     type: 'SwapReport',
     example: 'swap patched.onnx --adapter other.safetensors -o swapped.onnx --json',
   },
-  { name: 'diff', file: 'compiler/diff/model-diff.ts', type: 'ModelDiff' },
+  {
+    name: 'diff',
+    file: 'compiler/diff/model-diff.ts',
+    type: 'ModelDiff',
+    example: 'diff model.onnx patched.onnx --json',
+  },
   {
     name: 'validate',
     file: 'runtime/validate/validation.ts',

@@ -22,6 +22,8 @@ export type { TokenSource } from '../passes/plan.js';
 export { type CompileOptions, compile, type PatchedModel } from './compile.js';
 export { type DiffOptions, diff } from './diff.js';
 export { hoistedModels, hoistedPath } from './hoist.js';
+export { diffReport } from './html/diff-report.js';
+export { type ValidatedModels, validationReport } from './html/validation-report.js';
 export { type AdapterDescription, type Description, inspect, type ModelDescription } from './inspect.js';
 export { type OpenedAdapter, type OpenedModel, openAdapter, openModel } from './open.js';
 export { projectionModel, writeProjection } from './project-image.js';

@@ -4,6 +4,28 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
+// What an HTML report carries inside itself, as a module: the same for the library and for the command line.
+const inside = async (entry) => {
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    minify: true,
+    write: false,
+    format: 'iife',
+    target: 'es2023',
+    charset: 'utf8',
+    logLevel: 'warning',
+  });
+  return JSON.stringify(outputFiles[0].text.trim());
+};
+const [style, script] = await Promise.all(
+  ['runtime/html/style/report.css', 'dist/runtime/html/browser/report.js'].map(inside),
+);
+writeFileSync(
+  'dist/runtime/html/assets.js',
+  `export const STYLE = ${style};\nexport const SCRIPT = ${script};\n`,
+);
+
 const { metafile } = await build({
   entryPoints: ['dist/runtime/cli/main.js'],
   outfile: 'dist/ipgraft.cjs',
@@ -13,7 +35,7 @@ const { metafile } = await build({
   target: 'node20.19',
   minify: true,
   keepNames: true,
-  external: ['onnxruntime-node', 'ora', '@zip.js/zip.js'],
+  external: ['onnxruntime-node', 'ora', '@viz-js/viz', '@zip.js/zip.js'],
   metafile: true,
   logLevel: 'warning',
 });

@@ -1,5 +1,7 @@
 import { Command } from 'commander';
 import { diff } from '../diff.js';
+import { diffReport } from '../html/diff-report.js';
+import { writeReport } from '../html/write-report.js';
 import { type OpenedAdapter, type OpenedModel, openAdapters, openModel } from '../open.js';
 import { printDiff } from './print-diff.js';
 import { withProgress } from './progress.js';
@@ -9,6 +11,8 @@ interface DiffFlags {
   readonly adapter?: readonly string[];
   readonly exitCode?: true;
   readonly verbose?: true;
+  readonly html?: string;
+  readonly force?: true;
   readonly json?: true;
 }
 
@@ -24,6 +28,8 @@ export function diffCommand(terminal: Terminal): Command {
     )
     .option('--exit-code', 'end with 1 when anything differs, as `git diff` does')
     .option('--verbose', 'list every change')
+    .option('--html <file>', 'also write what was found as one HTML document')
+    .option('--force', 'replace a report that exists')
     .option('--json', 'print as JSON')
     .action(async (fileA: string, fileB: string, flags: DiffFlags) => {
       const opened: (OpenedModel | OpenedAdapter)[] = [];
@@ -48,6 +54,11 @@ export function diffCommand(terminal: Terminal): Command {
             },
           });
         });
+        if (flags.html !== undefined) {
+          const inputs = opened.flatMap(({ files }) => files);
+          const force = flags.force === true;
+          await writeReport(flags.html, await diffReport(found, a.graph, b.graph), { force, inputs });
+        }
         if (flags.json) terminal.print(JSON.stringify(found, null, 2));
         else printDiff(found, flags.verbose === true, terminal.print);
         const isUnexplained = found.proof !== null && !found.proof.holds;

@@ -1,5 +1,7 @@
 import { Command } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
+import { validationReport } from '../html/validation-report.js';
+import { writeReport } from '../html/write-report.js';
 import { openModel } from '../open.js';
 import { validate } from '../validate/validate.js';
 import type { Check, Validation } from '../validate/validation.js';
@@ -9,6 +11,8 @@ import type { Terminal } from './terminal.js';
 interface ValidateFlags {
   readonly seed: string;
   readonly shape: readonly string[];
+  readonly html?: string;
+  readonly force?: true;
   readonly json?: true;
 }
 
@@ -25,6 +29,8 @@ export function validateCommand(terminal: Terminal): Command {
       (value, before: string[]) => [...before, value],
       [],
     )
+    .option('--html <file>', 'also write a report as one HTML file')
+    .option('--force', 'replace the report if it exists')
     .option('--json', 'print as JSON')
     .action(async (baseFile: string, patchedFile: string, flags: ValidateFlags) => {
       const options = { seed: parseSeed(flags.seed), shapes: new Map(flags.shape.map(parseShape)) };
@@ -39,6 +45,14 @@ export function validateCommand(terminal: Terminal): Command {
           );
           if (flags.json) terminal.print(JSON.stringify(found, null, 2));
           else printValidation(found, terminal.print);
+          if (flags.html !== undefined) {
+            const models = { base: base.source.name, patched: patched.source.name, graph: base.graph };
+            const inputs = [...base.files, ...patched.files];
+            await writeReport(flags.html, validationReport(found, models), {
+              force: flags.force === true,
+              inputs,
+            });
+          }
           if (!found.passed) terminal.fail();
         } finally {
           await patched.close();

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import axe from 'axe-core';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { freshFolder } from '../fixtures.js';
+
+/** Where a Chromium may be; nothing is downloaded. */
+const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+
+/** A browser without a window, or `null` where there is none. */
+export async function startBrowser(): Promise<Browser | null> {
+  const executablePath = PLACES.find((path) => existsSync(path));
+  return executablePath === undefined ? null : chromium.launch({ executablePath, args: ['--no-sandbox'] });
+}
+
+/** How a reader looks at a page. */
+export interface Reader {
+  readonly width: number;
+  readonly scheme: 'light' | 'dark';
+}
+
+/** A page that is open, with all that it complained about or asked of a network. */
+export interface OpenPage {
+  readonly page: Page;
+  readonly complaints: string[];
+}
+
+/** Opens a report as a file, as readers do. */
+export async function openReport(
+  browser: Browser,
+  report: string,
+  { width, scheme }: Reader,
+): Promise<OpenPage> {
+  const path = join(freshFolder(), 'report.html');
+  writeFileSync(path, report);
+  const context = await browser.newContext({
+    viewport: { width, height: 850 },
+    colorScheme: scheme,
+    reducedMotion: 'reduce',
+  });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  page.on('console', (message) => complaints.push(message.text()));
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('dialog', (dialog) => {
+    complaints.push(`a dialog: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  const address = pathToFileURL(path).href;
+  page.on('request', (request) => {
+    if (request.url().split('#')[0] !== address) complaints.push(`asked for ${request.url()}`);
+  });
+  await page.goto(address);
+  return { page, complaints };
+}
+
+/** Holds a page to axe-core's rules, those of good practice among them. */
+export async function checkAccessible(page: Page): Promise<void> {
+  await page.evaluate(axe.source);
+  const violations = await page.evaluate(async () => {
+    const { axe: loaded } = globalThis as unknown as { axe: typeof import('axe-core') };
+    const { violations: found } = await loaded.run();
+    return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join('\n  ')}`);
+  });
+  assert.deepEqual(violations, []);
+}

@@ -107,10 +107,12 @@ class Matcher {
     for (const [key, mine] of ours) {
       const others = theirs.get(key);
       if (others === undefined) continue;
-      if (mine.length === others.length && (inOrder || mine.length === 1))
-        for (const [i, node] of mine.entries())
-          if (this.areFree(node, others[i]!)) this.match(node, others[i]!);
-          else isLeft = true;
+      if (mine.length !== others.length || (mine.length > 1 && !inOrder)) {
+        isLeft = true;
+        continue;
+      }
+      for (const [i, node] of mine.entries())
+        if (this.areFree(node, others[i]!)) this.match(node, others[i]!);
     }
     return isLeft;
   }

@@ -2,10 +2,9 @@ import { type Counts, KINDS, type ModelDiff, type Proof, SUBJECTS } from '../../
 import type { Graph } from '../../compiler/onnx/graph.js';
 import { changesData } from './change-rows.js';
 import { type DrawnSites, drawNeighbourhood, drawSites, sitesIn } from './drawn-sites.js';
-import { GraphPair } from './graph-pair.js';
+import { GraphPair, type NodeMark } from './graph-pair.js';
 import { type Content, code, counted, dataIsland, grouped, html, type Markup } from './markup.js';
 import { pageOf, type Section } from './page.js';
-import type { NodeMark } from './picture.js';
 import { blocksOf, mapLegend, type SiteState, unetMap } from './unet-map.js';
 
 /**

@@ -1,6 +1,7 @@
 import type { Viz } from '@viz-js/viz';
+import type { NodeMark } from './graph-pair.js';
 import { html, type Markup } from './markup.js';
-import type { NodeMark, Picture, PictureEdge, PictureNode } from './picture.js';
+import type { Picture, PictureEdge, PictureNode } from './picture.js';
 
 /** Graphviz counts in points, 72 to an inch, from the bottom. */
 const POINTS = 72;

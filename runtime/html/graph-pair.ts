@@ -1,8 +1,10 @@
 import type { Change } from '../../compiler/diff/model-diff.js';
 import type { Graph } from '../../compiler/onnx/graph.js';
 import type { Node, ValueName } from '../../compiler/onnx/node.js';
-import type { NodeMark } from './picture.js';
 import { shapeArithmetic } from './site-graph.js';
+
+/** What became of a node, beside being there. */
+export type NodeMark = 'kept' | 'new' | 'gone' | 'changed' | 'value';
 
 /** Two graphs side by side, with what a comparison found: which value of one is which of the other. */
 export class GraphPair {

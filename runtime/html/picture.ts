@@ -1,10 +1,7 @@
 import { scopeOf } from '../../compiler/analysis/scope.js';
 import type { Graph } from '../../compiler/onnx/graph.js';
 import type { Node, ValueName } from '../../compiler/onnx/node.js';
-import type { GraphPair } from './graph-pair.js';
-
-/** What became of a node, beside being there. */
-export type NodeMark = 'kept' | 'new' | 'gone' | 'changed' | 'value';
+import type { GraphPair, NodeMark } from './graph-pair.js';
 
 /** A box of a picture: a node, or a value that comes from outside of it. */
 export interface PictureNode {

@@ -1,4 +1,4 @@
-/** The element with this id. @throws TypeError when the page has none, which its own code would be to blame for */
+/** The element with this id: a page without it would be a fault of its own code. */
 export function byId<T extends Element = HTMLElement>(id: string): T {
   const found = document.getElementById(id);
   if (found === null) throw new TypeError(`no element ${id}`);

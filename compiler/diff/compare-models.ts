@@ -60,16 +60,18 @@ export async function compareModels(
       report.add('function', x ? name : null, y ? name : null, '', [{ kind: x ? 'removed' : 'added' }]);
       continue;
     }
-    report.add('function', name, name, '', []);
     const inside: Findings = { changes: [], compared: new Map() };
     await compareBodies(functionBody(x), functionBody(y), `function ${name}`, new Map(), data, inside);
+    const isSame = inside.changes.length === 0;
+    report.add('function', name, name, '', isSame ? [] : [BODY]);
     findings.changes.push(...inside.changes);
-    if (inside.changes.length > 0)
-      for (const [subject, count] of inside.compared) addTo(findings, subject, count);
+    if (!isSame) for (const [subject, count] of inside.compared) addTo(findings, subject, count);
   }
   const changes = inOrder(findings.changes);
   return { a: side(a), b: side(b), counts: countsOf(findings.compared, changes), changes, proof: null };
 }
+
+const BODY = { kind: 'changed', what: 'body', from: null, to: null } as const;
 
 function addTo({ compared }: Findings, subject: Subject, count: number): void {
   compared.set(subject, (compared.get(subject) ?? 0) + count);

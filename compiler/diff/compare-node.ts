@@ -40,8 +40,7 @@ export async function compareNode(
   const attributes = await compareAttributes(a, b, sameData);
   aspects.push(...attributes.aspects);
   aspects.push(...changedParts(otherParts(a.record, KNOWN, NAMES), otherParts(b.record, KNOWN, NAMES)));
-  if (aspects.length === 0 && attributes.graphs.length === 0)
-    aspects.push({ kind: 'changed', what: 'encoding', from: null, to: null });
+  if (aspects.length === 0) aspects.push({ kind: 'changed', what: 'encoding', from: null, to: null });
   return { aspects, graphs: attributes.graphs };
 }
 
@@ -87,8 +86,10 @@ async function compareAttributes(
     theirs.delete(name);
     if (sameBytes(record, other) || (isStored(record) && (await sameData(record, other)))) continue;
     const [ours, branch] = [graphOf(record), graphOf(other)];
-    if (ours !== undefined && branch !== undefined) graphs.push({ name, a: ours, b: branch });
-    else if (attributeKey(record) === attributeKey(other) && !isStored(record)) {
+    if (ours !== undefined && branch !== undefined) {
+      graphs.push({ name, a: ours, b: branch });
+      aspects.push({ kind: 'changed', what: `attribute ${name}`, from: null, to: null });
+    } else if (attributeKey(record) === attributeKey(other) && !isStored(record)) {
       // The same tensor under another name, or the same fields in another order.
       const [from, to] = [tensorName(record), tensorName(other)];
       if (from !== to) aspects.push({ kind: 'renamed', what: `attribute ${name}`, from, to });

@@ -117,6 +117,22 @@ describe('ipgraft diff', () => {
     assert.equal(counts.node.unchanged, 4496);
   });
 
+  it('writes a report, and refuses to replace one or a model', async () => {
+    const { base, patched } = await patch(BASE);
+    const report = join(dirname(base), 'report.html');
+    assert.equal((await ipgraft('diff', base, patched, '--html', report)).code, 0);
+    const page = readFileSync(report, 'utf8');
+    assert.match(page, /^<!doctype html>/i);
+    assert.ok(page.includes('mid_block.attentions.0.transformer_blocks.0.attn2'));
+    assert.match((await ipgraft('diff', base, patched, '--html', report)).stderr, /^OUTPUT_EXISTS/);
+    assert.equal((await ipgraft('diff', base, patched, '--html', report, '--force')).code, 0);
+    assert.equal(readFileSync(report, 'utf8'), page);
+    assert.match(
+      (await ipgraft('diff', base, patched, '--html', base, '--force')).stderr,
+      /^OUTPUT_IS_INPUT/,
+    );
+  });
+
   it('shows a dozen changes, and all with --verbose', async () => {
     const [a, b] = [modelPath(BASE), modelPath('sd15-sdpa-ts17-fp16')];
     const lines = async (...flags: readonly string[]) =>

@@ -180,7 +180,8 @@ async function identity(path: string): Promise<string | null> {
   }
 }
 
-async function refuseExisting(path: string, force: boolean): Promise<void> {
+/** Refuses an output early that would be refused when it is written. @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_FAILED` */
+export async function refuseExisting(path: string, force: boolean): Promise<void> {
   let isFile: boolean;
   try {
     isFile = (await stat(path)).isFile();

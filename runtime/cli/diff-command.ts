@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { refuseExisting } from '../../compiler/io/write-files.js';
 import { diff } from '../diff.js';
 import { diffReport } from '../html/diff-report.js';
 import { writeReport } from '../html/write-report.js';
@@ -34,6 +35,7 @@ export function diffCommand(terminal: Terminal): Command {
     .action(async (fileA: string, fileB: string, flags: DiffFlags) => {
       const opened: (OpenedModel | OpenedAdapter)[] = [];
       try {
+        if (flags.html !== undefined) await refuseExisting(flags.html, flags.force === true);
         const a = await openModel(fileA);
         opened.push(a);
         const b = await openModel(fileB);

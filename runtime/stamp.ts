@@ -2,6 +2,8 @@ import * as z from 'zod/mini';
 import { IpgraftError } from '../compiler/errors.js';
 import type { Model } from '../compiler/onnx/read-model.js';
 import type { Adapter } from '../passes/adapter/adapter.js';
+import { EMBEDS_SCALINGS } from '../passes/embeds-scaling.js';
+import { WEIGHT_TYPES } from '../passes/weight-types.js';
 
 const count = z.int().check(z.positive());
 
@@ -16,6 +18,7 @@ const stampSchema = z.object({
         tokens: count,
         images: z._default(count, 1),
         family: z.optional(z.string()),
+        sha256: z.optional(z.string()),
       }),
     ),
   ),
@@ -26,7 +29,15 @@ const stampSchema = z.object({
         scale: z.string(),
         hoist: z._default(z.boolean(), false),
         loraScale: z.optional(z.number()),
-        embedsScaling: z.optional(z.string()),
+        embedsScaling: z._default(z.enum(EMBEDS_SCALINGS), 'v'),
+        masks: z._default(z.boolean(), false),
+        weightType: z.optional(
+          z.object({
+            name: z.enum(WEIGHT_TYPES),
+            composition: z.optional(z.number()),
+            boost: z.optional(z.number()),
+          }),
+        ),
       }),
       z.object({ dropImageTokens: count }),
     ]),

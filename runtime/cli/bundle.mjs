@@ -13,7 +13,7 @@ const { metafile } = await build({
   target: 'node20.19',
   minify: true,
   keepNames: true,
-  external: ['onnxruntime-node', 'ora', '@zip.js/zip.js'],
+  external: ['onnxruntime-node', '@tensorflow/*', 'ora', '@zip.js/zip.js'],
   metafile: true,
   logLevel: 'warning',
 });

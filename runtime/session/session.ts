@@ -19,15 +19,23 @@ export interface Session {
 
 type Runtime = typeof import('onnxruntime-node');
 
+/** ONNX Runtime's execution providers that can be asked for. */
+export const PROVIDERS = ['cpu', 'webgpu', 'cuda'] as const;
+export type Provider = (typeof PROVIDERS)[number];
+
+/** A model in memory, and the folder in which the data lies that it names. */
+export interface ModelBytes {
+  readonly bytes: Uint8Array;
+  readonly folder: string;
+}
+
 /**
- * Loads a model file on the CPU.
- * @throws IpgraftError `RUNTIME_MISSING`, `RUNTIME_LOAD`
+ * Loads a model, a file or one in memory. Nodes that a provider does not take run on the CPU.
+ * @throws IpgraftError `RUNTIME_MISSING`, `RUNTIME_LOAD`, `RUNTIME_PROVIDER`
  */
-export async function loadSession(path: string): Promise<Session> {
+export async function loadSession(model: string | ModelBytes, provider: Provider = 'cpu'): Promise<Session> {
   const ort = await loadRuntime();
-  // Only what ends in an error is worth a line: warnings about inputs with defaults are not.
-  const options = { logSeverityLevel: 3, executionProviders: ['cpu'] } as const;
-  const session = await failingAs('RUNTIME_LOAD', () => ort.InferenceSession.create(path, options));
+  const session = await create(ort, model, provider);
   const types = new Map(session.inputMetadata.map((input) => [input.name, input.isTensor ? input.type : '']));
   return {
     inputs: session.inputNames,
@@ -43,6 +51,34 @@ export async function loadSession(path: string): Promise<Session> {
     },
     release: () => session.release(),
   };
+}
+
+/** Where a provider fails and the CPU does not, the provider is to blame. */
+async function create(
+  ort: Runtime,
+  model: string | ModelBytes,
+  provider: Provider,
+): Promise<InferenceSession> {
+  try {
+    return await failingAs('RUNTIME_LOAD', () => createOn(ort, model, provider));
+  } catch (cause) {
+    if (provider === 'cpu') throw cause;
+    await (await create(ort, model, 'cpu')).release();
+    throw new IpgraftError(
+      'RUNTIME_PROVIDER',
+      `--provider ${provider}: ${(cause as Error).message}`,
+      { provider },
+      { cause },
+    );
+  }
+}
+
+function createOn(ort: Runtime, model: string | ModelBytes, provider: Provider): Promise<InferenceSession> {
+  // Only what ends in an error is worth a line: warnings about inputs with defaults are not.
+  const options = { logSeverityLevel: 3, executionProviders: [provider] } as const;
+  if (typeof model === 'string') return ort.InferenceSession.create(model, options);
+  const session = { model_external_initializers_file_folder_path: model.folder };
+  return ort.InferenceSession.create(model.bytes, { ...options, extra: { session } });
 }
 
 async function loadRuntime(): Promise<Runtime> {

@@ -1,12 +1,15 @@
 import { IpgraftError } from '../../compiler/errors.js';
 import { fingerprint } from '../../compiler/fingerprint.js';
 import type { Model } from '../../compiler/onnx/read-model.js';
+import type { Adapter } from '../../passes/adapter/adapter.js';
 import type { OpenedModel } from '../open.js';
-import { loadSession, type Session, type Values } from '../session/session.js';
+import { loadSession, type Provider, type Session, type Values } from '../session/session.js';
 import { type ReadStamp, readStamp } from '../stamp.js';
 import { restoreBase } from '../strip-patched.js';
 import { type ImageInputs, imageInputs, tokensBehindText } from './image-inputs.js';
 import { largestDifference } from './largest-difference.js';
+import { recomputed } from './recomputed.js';
+import { type Importing, loadSecondEngine } from './second-engine.js';
 import { type Shapes, seededInputs } from './seeded-inputs.js';
 import type { Check, Validation } from './validation.js';
 
@@ -16,6 +19,12 @@ export interface ValidateOptions {
   readonly seed?: number;
   /** Shapes of inputs, where those that are chosen for free dimensions do not fit. */
   readonly shapes?: Shapes;
+  /** The checkpoints that were compiled in, in their order. Without them the model's own image weights are taken for right. */
+  readonly adapters?: readonly Adapter[];
+  /** What runs both models; default `cpu`. */
+  readonly provider?: Provider;
+  /** How the second engine is loaded; default `import`. */
+  readonly importing?: Importing;
 }
 
 type Outputs = ReadonlyMap<string, Values>;
@@ -29,15 +38,15 @@ type Outputs = ReadonlyMap<string, Values>;
 export async function validate(
   base: OpenedModel & { readonly path: string },
   patched: OpenedModel & { readonly path: string },
-  { seed = 0, shapes = new Map() }: ValidateOptions = {},
+  { seed = 0, shapes = new Map(), adapters = [], provider = 'cpu', importing }: ValidateOptions = {},
 ): Promise<Validation> {
   const stamp = readStamp(patched);
   refuseOtherBase(base, stamp);
   const proof = await undo(patched);
   const feeds = seededInputs(base.graph, seed, shapes);
-  const expected = await running(base.path, (session) => session.run(feeds));
+  const expected = await running(base.path, provider, (session) => session.run(feeds));
   const inputs = imageInputs(patched.graph, stamp, feeds, seed, shapes);
-  return running(patched.path, async (session) => {
+  const whole = await running(patched.path, provider, async (session) => {
     const off = await checkOff(session, inputs, expected, stamp);
     const checks =
       'dropImageTokens' in stamp['ipgraft.options']
@@ -45,13 +54,27 @@ export async function validate(
         : [proof, off, await checkOn(session, inputs, expected)];
     const warnings =
       tokensBehindText(stamp) === 0 ? [] : [await warnOfTextAlone(session, inputs, expected, stamp)];
-    const passed = checks.every((check) => check.passed !== false);
-    return { passed, provider: 'cpu', engine: null, checks, sites: [], warnings };
+    return { checks, warnings };
   });
+  const engine = await loadSecondEngine(importing);
+  const again = await recomputed({ base, patched, stamp, adapters, provider, seed, inputs, engine });
+  const checks = [...whole.checks, ...again.checks];
+  return {
+    passed: checks.every((check) => check.passed !== false),
+    provider,
+    engine: again.sites.length === 0 ? null : engine.engine,
+    checks,
+    sites: again.sites,
+    warnings: [...whole.warnings, ...again.warnings],
+  };
 }
 
-async function running<T>(path: string, work: (session: Session) => Promise<T>): Promise<T> {
-  const session = await loadSession(path);
+async function running<T>(
+  path: string,
+  provider: Provider,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await loadSession(path, provider);
   try {
     return await work(session);
   } finally {
@@ -101,7 +124,7 @@ async function checkOff(
     const detail = `off by ${off.by}, a LoRA stays merged in the weights: this is what it does`;
     return { name, passed: null, difference, detail };
   }
-  const limit = 'embedsScaling' in options && options.embedsScaling?.includes('mean') ? MEAN_ROUNDING : 0;
+  const limit = 'embedsScaling' in options && options.embedsScaling.includes('mean') ? MEAN_ROUNDING : 0;
   return { name, passed: difference <= limit, difference, detail: `off by ${off.by}` };
 }
 

@@ -1,4 +1,3 @@
-import { downstreamData } from '../../compiler/analysis/cone.js';
 import { isConstant } from '../../compiler/analysis/constants.js';
 import { constantTensor } from '../../compiler/analysis/linear-layer.js';
 import type { Graph } from '../../compiler/onnx/graph.js';
@@ -45,7 +44,7 @@ const ON_THE_WAY: ReadonlySet<string> = new Set([
  */
 export function attentionInputs(graph: Graph, attention: CrossAttention): AttentionInputs | string {
   const { key, cone } = attention;
-  const ofKey = downstreamData(graph, key.output).nodes;
+  const ofKey = madeOf(graph, key.output, new Set(cone));
   const scores = cone
     .map((id) => graph.producer(id)!)
     .find((node) => ofKey.has(node) && SCORES.has(node.opType));
@@ -61,6 +60,19 @@ export function attentionInputs(graph: Graph, attention: CrossAttention): Attent
     mask: mask ?? null,
     textUnknown: isQuantized ? 'it is quantized' : mask === undefined ? 'its mask is not understood' : null,
   };
+}
+
+/** What is computed from a value within a cone, leaving out what its shape decides. */
+function madeOf(graph: Graph, value: ValueName, cone: ReadonlySet<ValueName>): Set<Node> {
+  const made = new Set<Node>();
+  const pending = [value];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop())
+    for (const { node } of graph.uses(next)) {
+      if (made.has(node) || node.opType === 'Shape' || !cone.has(node.id)) continue;
+      made.add(node);
+      pending.push(...node.outputs);
+    }
+  return made;
 }
 
 function headsOf(scores: Node): Heads | undefined {
@@ -105,5 +117,5 @@ function maskOf(
   });
   const [mask, ...more] = telling;
   if (mask === undefined) return null;
-  return more.length > 0 || isConstant(graph, mask) ? undefined : mask;
+  return more.length > 0 || graph.initializers.has(mask) ? undefined : mask;
 }

@@ -152,3 +152,11 @@ export function diagnoseOut({ found, expected, bias }: OutNumbers, limit: number
   if (compared(found, shifted(-1)).relative <= limit) return 'the bias of to_out is not applied';
   return null;
 }
+
+/** Where the sum lacks the image attention: whether it was added behind to_out. `numbers`: what to_out makes of the whole sum. */
+export function diagnoseBehind(numbers: OutNumbers | null, limit: number): string | null {
+  if (numbers === null) return null;
+  if (numbers.relative <= limit) return 'the image attention is added behind to_out';
+  const why = diagnoseOut(numbers, limit);
+  return why === null ? null : `the image attention is added behind to_out: ${why}`;
+}

@@ -1,6 +1,5 @@
 import { layersAt } from '../../compiler/analysis/linear-layer.js';
 import { parseJournal } from '../../compiler/edit/journal.js';
-import { revert } from '../../compiler/edit/revert.js';
 import type { Graph } from '../../compiler/onnx/graph.js';
 import type { ValueName } from '../../compiler/onnx/node.js';
 import type { EmbedsScaling } from '../../passes/embeds-scaling.js';
@@ -37,7 +36,7 @@ export interface ImageTerm {
   readonly isSwapped: boolean;
 }
 
-/** to_out.0 as a weight of the patched model and what it makes. */
+/** A linear layer as float initializers and what it makes. */
 export interface OutLayer {
   readonly weight: ValueName;
   readonly bias: ValueName | null;
@@ -51,7 +50,10 @@ export interface PatchedSite {
   readonly inputs: AttentionInputs | string;
   /** What to_out reads, [B, S, h]: the text's attention and all image terms. */
   readonly sum: ValueName;
-  /** `null` where its weight is no float initializer of its own. */
+  /**
+   * to_out.0; its output is what stands in the patched model where the base reads to_out's result. `null` where its weight is no float
+   * initializer of its own.
+   */
   readonly out: OutLayer | null;
   readonly terms: readonly ImageTerm[];
 }
@@ -71,17 +73,17 @@ export interface PatchedSites {
 export type AdapterOptions = Exclude<ReadStamp['ipgraft.options'], { readonly dropImageTokens: number }>;
 
 /**
- * Finds what was patched: locates the cross-attentions in the graph that the journal leads back to. Edits never rename a value, so what is
- * found there holds in the patched graph.
- * @throws IpgraftError `MATCH_*`, `EDIT_*`
+ * Finds what was patched: locates the cross-attentions in the base. Edits never rename a value, so what is found there holds in the patched
+ * graph, and the journal says which of them have an image attention.
+ * @throws IpgraftError `MATCH_*`, `EDIT_JOURNAL_MALFORMED`
  */
 export function patchedSites(
+  base: Graph,
   { graph }: OpenedModel,
   stamp: ReadStamp,
   options: AdapterOptions,
 ): PatchedSites {
   const journal = parseJournal(graph.metadata.get(JOURNAL_KEY)!);
-  const base = revert(graph, journal);
   const located = locateCrossAttention(base, { textInput: stamp['ipgraft.input'] });
   const { attentions } = located;
   const adapters = stamp['ipgraft.adapters'];
@@ -101,7 +103,7 @@ export function patchedSites(
         attention,
         inputs: attentionInputs(base, attention),
         sum: graph.producer(exit.node)!.inputs[exit.input]!,
-        out: outLayer(graph, exit.node),
+        out: outOf(base, graph, exit.node),
         terms: streams
           .filter(({ adapter }) => scale.kind !== 'constant' || scale.of(adapter, attention) !== 0)
           .map((stream) => ({ stream, factor, isSwapped: swapped })),
@@ -126,7 +128,17 @@ export function statesOf(graph: Graph, { index }: Stream): ValueName {
   return graph.producer(projected) === undefined ? imageTokensOf(index) : projected;
 }
 
-function outLayer(graph: Graph, id: ValueName): OutLayer | null {
+/** A LoRA has another weight in the patched model; everything else of to_out is the base's. */
+function outOf(base: Graph, patched: Graph, id: ValueName): OutLayer | null {
+  const [layer, now] = [outLayer(base, id), outLayer(patched, id)];
+  const [reading] = layer === null ? [] : base.uses(layer.output);
+  if (layer === null || now === null || reading === undefined) return null;
+  const output = patched.producer(reading.node.id)!.inputs[reading.input]!;
+  return { weight: now.weight, bias: layer.bias, output };
+}
+
+/** A linear layer as its float initializers; `null` where it has none of its own. */
+export function outLayer(graph: Graph, id: ValueName): OutLayer | null {
   const [layer] = layersAt(graph, graph.producer(id)!);
   if (layer?.weight == null) return null;
   const { weight, output, node } = layer;

@@ -3,7 +3,7 @@ import type { OpenedModel } from '../open.js';
 import { loadSession, type Provider, type Values } from '../session/session.js';
 import { imageTerm, linear } from './attention-formula.js';
 import { compared, type OutNumbers } from './comparison.js';
-import { diagnose, diagnoseOut } from './diagnose.js';
+import { diagnose, diagnoseBehind, diagnoseOut } from './diagnose.js';
 import { exposedCopy } from './exposed-copy.js';
 import { HoistedKv } from './hoisted-kv.js';
 import { type ImageWeights, initializerNumbers } from './image-weights.js';
@@ -32,6 +32,9 @@ export interface Recomputed {
   readonly probe: Probe;
 }
 
+/** How many times the limit an image has to move a site, so that faults show. */
+const TELLING = 10;
+
 /** Runs a copy of the patched model that gives what its cross-attentions read and make, and computes each of them anew. */
 export async function recomputeSites(
   task: Recomputing,
@@ -51,33 +54,59 @@ export async function recomputeSites(
   const probe: Probe = { tf: engine.tf, graph, found, weights, hoisted, feeds, results };
   const sites: SiteNumbers[] = [];
   const unknown: string[] = [];
+  const weak: string[] = [];
   for (const site of found.sites) {
     const recomputed = typeof site.inputs === 'string' ? site.inputs : await recompute(task, probe, site);
     if (typeof recomputed === 'string') unknown.push(`${site.attention.scope}: ${recomputed}`);
-    else sites.push(recomputed);
+    else {
+      const { effect, ...numbers } = recomputed;
+      sites.push(numbers);
+      if (effect < TELLING * numbers.limit) weak.push(numbers.scope);
+    }
   }
-  return { sites, checks: [...sitesCheck(sites, found, weights), ...unknownChecks(unknown, found)], probe };
+  const checks = [
+    ...sitesCheck(sites, found, weights),
+    ...unknownChecks(unknown, found),
+    ...weakChecks(weak),
+  ];
+  return { sites, checks, probe };
 }
 
-async function recompute(task: Recomputing, probe: Probe, site: PatchedSite): Promise<SiteNumbers | string> {
-  const { tf } = probe;
+/** The numbers of a site, and how much the image moves it, relative as they are. */
+interface RecomputedSite extends SiteNumbers {
+  readonly effect: number;
+}
+
+async function recompute(
+  task: Recomputing,
+  probe: Probe,
+  site: PatchedSite,
+): Promise<RecomputedSite | string> {
+  const { tf, results } = probe;
+  const { limit } = task;
   const { scope, id } = site.attention;
   tf.engine().startScope();
   try {
     const values = await siteValues(probe, site);
     if (typeof values === 'string') return values;
-    const { limit } = task;
-    const foundSum = probe.results.get(site.sum)!;
-    const sum = compared(foundSum.data, expectedSum(tf, probe.found, values));
-    const out = await outOf(task, probe, site);
+    const expected = expectedSum(tf, probe.found, values);
+    const found = results.get(site.sum)!;
+    const sum = compared(found.data, expected);
+    const out = await outOf(task, probe, site, found);
     const worst = out !== null && out.relative > sum.relative ? out : sum;
     const passed = worst.relative <= limit;
-    const diagnosis = passed
-      ? null
-      : ((sum.relative > limit ? await diagnose(probe, values, foundSum.data, limit) : null) ??
-        (out === null || out.relative <= limit ? null : diagnoseOut(out, limit)));
+    const why = async () => {
+      if (sum.relative <= limit) return diagnoseOut(out!, limit);
+      const behind = await outOf(task, probe, site, { dims: found.dims, data: expected });
+      return diagnoseBehind(behind, limit) ?? (await diagnose(probe, values, found.data, limit));
+    };
     const { difference, relative } = worst;
-    return { scope, id, passed, difference, relative, limit, diagnosis };
+    const text = (values.text ?? values.modelText).dataSync() as Float32Array;
+    const effect = compared(text, expected).relative;
+    return {
+      ...{ scope, id, passed, difference, relative, limit, effect },
+      diagnosis: passed ? null : await why(),
+    };
   } finally {
     tf.engine().endScope();
   }
@@ -95,10 +124,12 @@ function expectedSum(
   });
 }
 
+/** What to_out makes of a sum, beside what the model has behind it. */
 async function outOf(
   { patched }: Recomputing,
   { tf, results }: Probe,
-  { out, sum }: PatchedSite,
+  { out }: PatchedSite,
+  sum: Values,
 ): Promise<OutNumbers | null> {
   if (out === null) return null;
   const weight = await initializerNumbers(patched, out.weight);
@@ -106,7 +137,7 @@ async function outOf(
   const expected = tf.tidy(() => {
     const turned = tf.transpose(tensorOf<Tensor2D>(tf, weight));
     const shift = bias === null ? null : tf.tensor2d(bias.data, [1, bias.data.length]);
-    return linear(tf, tensorOf<Tensor3D>(tf, results.get(sum)!), turned, shift).dataSync() as Float32Array;
+    return linear(tf, tensorOf<Tensor3D>(tf, sum), turned, shift).dataSync() as Float32Array;
   });
   const found = results.get(out.output)!.data;
   return { ...compared(found, expected), found, expected, bias: bias?.data ?? null };
@@ -160,5 +191,19 @@ function unknownChecks(unknown: readonly string[], { sites }: PatchedSites): Che
             `${texts[0]}: it is taken as the model has it, and the image’s part is recomputed`,
           ),
         ]),
+  ];
+}
+
+/** A site at which the image counts for next to nothing holds whatever is done with it. */
+function weakChecks(weak: readonly string[]): Check[] {
+  if (weak.length === 0) return [];
+  const detail = `${weak[0]}: what it adds is smaller than ${TELLING} times the limit, a fault would not show`;
+  return [
+    {
+      name: `the image’s part of ${weak.length} cross-attentions, telling`,
+      passed: null,
+      difference: null,
+      detail,
+    },
   ];
 }

@@ -1,11 +1,16 @@
+import { decodeFloats, encodeFloats } from '../../compiler/checkpoint/number-format.js';
 import { IpgraftError } from '../../compiler/errors.js';
+import { DATA_TYPE } from '../../compiler/onnx/data-type.js';
+import type { Graph } from '../../compiler/onnx/graph.js';
 import type { Adapter } from '../../passes/adapter/adapter.js';
 import type { OpenedModel } from '../open.js';
-import type { Provider } from '../session/session.js';
+import type { Provider, Values } from '../session/session.js';
 import type { ReadStamp } from '../stamp.js';
 import type { ImageInputs } from './image-inputs.js';
+import { checkTokens, tokenValues } from './image-tokens.js';
 import { checkpointWeights, type ImageWeights, ownWeights, textWeights } from './image-weights.js';
-import { type PatchedSites, patchedSites } from './patched-sites.js';
+import { limitsOf } from './limits.js';
+import { type AdapterOptions, type PatchedSites, patchedSites } from './patched-sites.js';
 import { probeFeeds } from './probe-feeds.js';
 import { recomputeSites } from './recompute-sites.js';
 import type { SecondEngine } from './second-engine.js';
@@ -38,7 +43,7 @@ export interface RecomputedModel {
  * @throws IpgraftError `OPTION_INVALID`, `ADAPTER_COUNT`, `ADAPTER_WIDTH`, `RUNTIME_*`
  */
 export async function recomputed(model: Recomputable): Promise<RecomputedModel> {
-  const { patched, stamp, provider, seed, inputs, engine } = model;
+  const { base, patched, stamp, provider, seed, inputs, engine, adapters } = model;
   const options = stamp['ipgraft.options'];
   const nothing = (detail: string): RecomputedModel => ({
     checks: [{ name: 'every cross-attention, recomputed', passed: null, difference: null, detail }],
@@ -49,18 +54,56 @@ export async function recomputed(model: Recomputable): Promise<RecomputedModel> 
     return nothing('this model drops image tokens: it has no image attention');
   let found: PatchedSites;
   try {
-    found = patchedSites(patched, stamp, options);
+    found = patchedSites(base.graph, patched, stamp, options);
   } catch (error) {
     if (!(error instanceof IpgraftError)) throw error;
     return nothing(`the cross-attentions are not found: ${error.code}: ${error.message}`);
   }
   const weights = weightsFor(model, found);
-  const feeds = probeFeeds(inputs.on, seed);
-  const { sites, checks } = await recomputeSites({
-    ...{ engine, patched, options, found, weights, feeds, provider },
-    limit: 1e-5,
-  });
-  return { checks, sites, warnings: [] };
+  const feeds = asTyped(patched.graph, probeFeeds(inputs.on, seed));
+  const limit = limitsOf(patched.graph, provider).site;
+  const { sites, checks, probe } = await recomputeSites(
+    { engine, patched, options, found, weights, feeds, provider, limit },
+    tokenValues(patched, found),
+  );
+  const tokens = await checkTokens({ probe, patched, stamp, options, adapters, limit });
+  return {
+    checks: [...tokens, ...checks, ...whoseWeights(stamp, options, adapters)],
+    sites,
+    warnings: otherFiles(stamp, adapters),
+  };
+}
+
+/** The same numbers as a float16 model gets them. */
+function asTyped(graph: Graph, feeds: Readonly<Record<string, Values>>): Record<string, Values> {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, { dims, data }]) => {
+      const isHalf = graph.inputs.get(name)?.dataType === DATA_TYPE.float16;
+      return [name, { dims, data: isHalf ? decodeFloats(encodeFloats(data, 'float16'), 'float16') : data }];
+    }),
+  );
+}
+
+/** Without the checkpoint, weights that were wrong from the start are not seen. */
+function whoseWeights(stamp: ReadStamp, options: AdapterOptions, adapters: readonly Adapter[]): Check[] {
+  if (adapters.length > 0 || isFromText(stamp)) return [];
+  const detail = options.hoist
+    ? 'this model has none: it takes keys and values as they come'
+    : 'the checkpoint was not given (--adapter): those inside of the model are taken for right';
+  return [{ name: 'image weights, the checkpoint’s', passed: null, difference: null, detail }];
+}
+
+/** A converted checkpoint has the same numbers and another digest, so that this is no failure. */
+function otherFiles(stamp: ReadStamp, adapters: readonly Adapter[]): string[] {
+  const stamped = stamp['ipgraft.adapters'];
+  return adapters
+    .filter(({ sha256 }, i) => stamped[i]!.sha256 !== undefined && stamped[i]!.sha256 !== sha256)
+    .map(({ name }) => `${name} is not the file that was compiled in: it has another SHA-256.`);
+}
+
+/** Whether image weights started as copies of the text's. */
+function isFromText(stamp: ReadStamp): boolean {
+  return stamp['ipgraft.adapters'].every(({ family }) => family === undefined);
 }
 
 function weightsFor(
@@ -76,5 +119,5 @@ function weightsFor(
       { sought: stamped.length, found: adapters.length },
     );
   }
-  return stamped.every(({ family }) => family === undefined) ? textWeights(base) : ownWeights(patched);
+  return isFromText(stamp) ? textWeights(base) : ownWeights(patched);
 }

@@ -7,7 +7,8 @@ import { loadSession, type Provider, type Session, type Values } from '../sessio
 import { type ReadStamp, readStamp } from '../stamp.js';
 import { restoreBase } from '../strip-patched.js';
 import { type ImageInputs, imageInputs, tokensBehindText } from './image-inputs.js';
-import { largestDifference } from './largest-difference.js';
+import { checkLaws, worstOf } from './image-laws.js';
+import { limitsOf } from './limits.js';
 import { recomputed } from './recomputed.js';
 import { type Importing, loadSecondEngine } from './second-engine.js';
 import { type Shapes, seededInputs } from './seeded-inputs.js';
@@ -46,19 +47,29 @@ export async function validate(
   const feeds = seededInputs(base.graph, seed, shapes);
   const expected = await running(base.path, provider, (session) => session.run(feeds));
   const inputs = imageInputs(patched.graph, stamp, feeds, seed, shapes);
+  const limits = limitsOf(patched.graph, provider);
   const whole = await running(patched.path, provider, async (session) => {
-    const off = await checkOff(session, inputs, expected, stamp);
-    const checks =
-      'dropImageTokens' in stamp['ipgraft.options']
-        ? [proof, off]
-        : [proof, off, await checkOn(session, inputs, expected)];
+    const off = await checkOff(session, inputs, expected, stamp, provider === 'cpu' ? 0 : limits.model);
     const warnings =
       tokensBehindText(stamp) === 0 ? [] : [await warnOfTextAlone(session, inputs, expected, stamp)];
-    return { checks, warnings };
+    if ('dropImageTokens' in stamp['ipgraft.options']) return { checks: [off.check], warnings };
+    const on = await session.run(inputs.on);
+    const unchanged = off.isBase ? expected : off.outputs;
+    const laws = await checkLaws(
+      session,
+      patched.graph,
+      inputs,
+      { unchanged, on },
+      {
+        exact: off.limit,
+        rounding: limits.model,
+      },
+    );
+    return { checks: [off.check, checkOn(expected, on), ...laws], warnings };
   });
   const engine = await loadSecondEngine(importing);
   const again = await recomputed({ base, patched, stamp, adapters, provider, seed, inputs, engine });
-  const checks = [...whole.checks, ...again.checks];
+  const checks = [proof, ...whole.checks, ...again.checks];
   return {
     passed: checks.every((check) => check.passed !== false),
     provider,
@@ -107,29 +118,46 @@ async function undo(patched: OpenedModel): Promise<Check> {
 /** Where the mean of the values is scaled too, what is left at scale 0 is the rounding of `V − μ`. */
 const MEAN_ROUNDING = 1e-5;
 
+/** What the adapter switched off gives. */
+interface Off {
+  readonly check: Check;
+  readonly outputs: Outputs;
+  /** Whether that is to be what the base gives: a merged LoRA stays. */
+  readonly isBase: boolean;
+  /** How far it may be off, relative to the largest number. */
+  readonly limit: number;
+}
+
 async function checkOff(
   session: Session,
   { off }: ImageInputs,
   expected: Outputs,
   stamp: ReadStamp,
-): Promise<Check> {
+  tolerance: number,
+): Promise<Off> {
   const name = 'the adapter off, the base’s numbers';
+  const options = stamp['ipgraft.options'];
+  const isBase = 'dropImageTokens' in options || (options.loraScale ?? 0) === 0;
   if (off === null) {
     const detail = 'the scale is baked in and the image is projected inside: a caller cannot switch it off';
-    return { name, passed: null, difference: null, detail };
+    const check = { name, passed: null, difference: null, detail };
+    return { check, outputs: expected, isBase, limit: tolerance };
   }
-  const options = stamp['ipgraft.options'];
-  const difference = differenceOf(expected, await session.run(off.feeds));
-  if ('loraScale' in options && options.loraScale !== undefined && options.loraScale !== 0) {
+  const outputs = await session.run(off.feeds);
+  const { difference, relative } = worstOf(expected, outputs);
+  if (!isBase) {
     const detail = `off by ${off.by}, a LoRA stays merged in the weights: this is what it does`;
-    return { name, passed: null, difference, detail };
+    return { check: { name, passed: null, difference, detail }, outputs, isBase, limit: tolerance };
   }
-  const limit = 'embedsScaling' in options && options.embedsScaling.includes('mean') ? MEAN_ROUNDING : 0;
-  return { name, passed: difference <= limit, difference, detail: `off by ${off.by}` };
+  const rounds = 'embedsScaling' in options && options.embedsScaling.includes('mean');
+  const limit = rounds ? Math.max(tolerance, MEAN_ROUNDING) : tolerance;
+  const allowed = limit === 0 ? 'bit for bit' : `relative ${relative.toPrecision(2)}, limit ${limit}`;
+  const detail = `off by ${off.by}, ${allowed}`;
+  return { check: { name, passed: relative <= limit, difference, detail }, outputs, isBase, limit };
 }
 
-async function checkOn(session: Session, { on }: ImageInputs, expected: Outputs): Promise<Check> {
-  const difference = differenceOf(expected, await session.run(on));
+function checkOn(expected: Outputs, on: Outputs): Check {
+  const { difference } = worstOf(expected, on);
   return {
     name: 'the adapter on, other numbers',
     passed: difference > 0 && Number.isFinite(difference),
@@ -150,18 +178,11 @@ async function warnOfTextAlone(
 
   async function lossOf(): Promise<string> {
     try {
-      const difference = differenceOf(expected, await session.run(textAlone));
+      const { difference } = worstOf(expected, await session.run(textAlone));
       return `loses the last ${total} of them: on these inputs the result is off by ${difference.toPrecision(2)}`;
     } catch (error) {
       if (!(error instanceof IpgraftError)) throw error;
       return 'is refused by the model';
     }
   }
-}
-
-/** Over all outputs. */
-function differenceOf(expected: Outputs, found: Outputs): number {
-  return Math.max(
-    ...[...expected].map(([name, { data }]) => largestDifference(data, found.get(name)?.data ?? [])),
-  );
 }

@@ -3,7 +3,7 @@ import { fingerprint } from '../../compiler/fingerprint.js';
 import type { Model } from '../../compiler/onnx/read-model.js';
 import type { Adapter } from '../../passes/adapter/adapter.js';
 import type { OpenedModel } from '../open.js';
-import { loadSession, type Provider, type Session, type Values } from '../session/session.js';
+import { countNodes, loadSession, type Provider, type Session, type Values } from '../session/session.js';
 import { type ReadStamp, readStamp } from '../stamp.js';
 import { restoreBase } from '../strip-patched.js';
 import { type ImageInputs, imageInputs, tokensBehindText } from './image-inputs.js';
@@ -69,7 +69,8 @@ export async function validate(
   });
   const engine = await loadSecondEngine(importing);
   const again = await recomputed({ base, patched, stamp, adapters, provider, seed, inputs, engine });
-  const checks = [proof, ...whole.checks, ...again.checks];
+  const placed = provider === 'cpu' ? [] : [await checkPlacement(patched.path, inputs, provider)];
+  const checks = [proof, ...placed, ...whole.checks, ...again.checks];
   return {
     passed: checks.every((check) => check.passed !== false),
     provider,
@@ -91,6 +92,15 @@ async function running<T>(
   } finally {
     await session.release();
   }
+}
+
+/** What a provider does not take runs on the CPU, without a word: said here, and no failure. */
+async function checkPlacement(path: string, { on }: ImageInputs, provider: Provider): Promise<Check> {
+  const counts = await countNodes(path, on, provider);
+  const taken = [...counts].map(([name, count]) => `${count} by ${name}`);
+  const isUsed = [...counts.keys()].some((name) => name !== 'CPUExecutionProvider');
+  const name = `nodes that make floats, run on ${provider}`;
+  return { name, passed: isUsed, difference: null, detail: taken.join(', ') };
 }
 
 function refuseOtherBase(base: Model, stamp: ReadStamp): void {

@@ -42,11 +42,6 @@ export async function checkTokens(task: TokensTask): Promise<Check[]> {
     const streams = probe.found.streams.filter((stream) => stream.adapter === adapter);
     const whose = stamp['ipgraft.adapters'].length === 1 ? '' : ` of adapter ${adapter + 1}`;
     const given = adapters[adapter];
-    if (options.hoist) {
-      const detail = 'another model makes keys and values of them, which this one takes as they come';
-      checks.push(check(`image tokens${whose}`, null, null, detail));
-      continue;
-    }
     const isProjected = options.tokens === 'embeds';
     const name = `image tokens${whose}, ${isProjected ? 'projected' : 'as given'}`;
     if (isProjected && given === undefined) {

@@ -6,6 +6,7 @@ import type { Adapter } from '../../passes/adapter/adapter.js';
 import type { OpenedModel } from '../open.js';
 import type { Provider, Values } from '../session/session.js';
 import type { ReadStamp } from '../stamp.js';
+import { checkHoistedModels } from './hoisted-model.js';
 import type { ImageInputs } from './image-inputs.js';
 import { checkTokens, tokenValues } from './image-tokens.js';
 import { checkpointWeights, type ImageWeights, ownWeights, textWeights } from './image-weights.js';
@@ -59,14 +60,17 @@ export async function recomputed(model: Recomputable): Promise<RecomputedModel> 
     if (!(error instanceof IpgraftError)) throw error;
     return nothing(`the cross-attentions are not found: ${error.code}: ${error.message}`);
   }
-  const weights = weightsFor(model, found);
+  const chosen = weightsFor(model, found);
+  const weights = options.hoist ? { ...chosen, source: 'other models, by ip_kv' } : chosen;
   const feeds = asTyped(patched.graph, probeFeeds(inputs.on, seed));
   const limit = limitsOf(patched.graph, provider).site;
   const { sites, checks, probe } = await recomputeSites(
     { engine, patched, options, found, weights, feeds, provider, limit },
     tokenValues(patched, found),
   );
-  const tokens = await checkTokens({ probe, patched, stamp, options, adapters, limit });
+  const tokens = options.hoist
+    ? await checkHoistedModels({ tf: engine.tf, path: patched.path, found, adapters, provider, seed, limit })
+    : await checkTokens({ probe, patched, stamp, options, adapters, limit });
   return {
     checks: [...tokens, ...checks, ...whoseWeights(stamp, options, adapters)],
     sites,
@@ -86,10 +90,8 @@ function asTyped(graph: Graph, feeds: Readonly<Record<string, Values>>): Record<
 
 /** Without the checkpoint, weights that were wrong from the start are not seen. */
 function whoseWeights(stamp: ReadStamp, options: AdapterOptions, adapters: readonly Adapter[]): Check[] {
-  if (adapters.length > 0 || isFromText(stamp)) return [];
-  const detail = options.hoist
-    ? 'this model has none: it takes keys and values as they come'
-    : 'the checkpoint was not given (--adapter): those inside of the model are taken for right';
+  if (adapters.length > 0 || options.hoist || isFromText(stamp)) return [];
+  const detail = 'the checkpoint was not given (--adapter): those inside of the model are taken for right';
   return [{ name: 'image weights, the checkpoint’s', passed: null, difference: null, detail }];
 }
 

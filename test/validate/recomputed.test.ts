@@ -93,6 +93,24 @@ describe('recomputed by the second engine', () => {
       assert.ok(projected.detail.startsWith(`${family} of `), projected.detail);
     });
 
+  it('the model that makes a hoisted UNet’s keys and values: projection, weights and places', async () => {
+    const { folder, base } = placeModel(MODEL);
+    const patched = join(folder, 'patched.onnx');
+    const adapters = ['-a', BASE!, PLUS!];
+    const options = ['--hoist', '--tokens', 'embeds', '--images', '2,1'];
+    assert.equal((await ipgraft('compile', base, ...adapters, '-o', patched, ...options)).code, 0);
+    const shapes = ['--shape', 'sample=2x4x16x16', '--shape', 'encoder_hidden_states=2x7x24'];
+    const { code, stdout } = await ipgraft('validate', base, patched, ...adapters, ...shapes);
+    assert.equal(code, 0, stdout);
+    for (const file of ['patched.kv.onnx', 'patched.kv_2.onnx'])
+      assert.match(stdout, new RegExp(`^holds {7}${file}, recomputed`, 'm'));
+    // Another adapter's model under the name of the first.
+    copyFileSync(join(folder, 'patched.kv_2.onnx'), join(folder, 'patched.kv.onnx'));
+    const wrong = await ipgraft('validate', base, patched, ...adapters, ...shapes);
+    assert.equal(wrong.code, 1, wrong.stderr);
+    assert.match(wrong.stdout, /^FAILS {7}patched\.kv\.onnx, recomputed/m);
+  });
+
   it('Kolors: tokens behind the linear layer of the text', async () => {
     const found = await validated(kindPath('kolors-dynamo18.onnx'), [kindPath('kolors-faceid.adapter.bin')]);
     holds(found, 16);

@@ -29,7 +29,8 @@ export interface Recomputable {
   readonly provider: Provider;
   readonly seed: number;
   readonly inputs: ImageInputs;
-  readonly engine: SecondEngine;
+  /** `null` for a model that drops image tokens. */
+  readonly engine: SecondEngine | null;
 }
 
 /** What the second engine found. */
@@ -51,7 +52,7 @@ export async function recomputed(model: Recomputable): Promise<RecomputedModel> 
     sites: [],
     warnings: [],
   });
-  if ('dropImageTokens' in options)
+  if ('dropImageTokens' in options || engine === null)
     return nothing('this model drops image tokens: it has no image attention');
   let found: PatchedSites;
   try {

@@ -32,9 +32,9 @@ type Outputs = ReadonlyMap<string, Values>;
 
 /**
  * Checks a patched model against its base on seeded inputs of the model's own shapes: that undoing the edits gives the base,
- * that with the adapter off it computes what the base computes, bit for bit, and that with the adapter on it does not.
- * Both models run on the CPU, one after the other.
- * @throws IpgraftError `MODEL_NOT_PATCHED`, `VERIFY_OTHER_BASE`, `RUNTIME_*`
+ * that with the adapter off it computes what the base computes, bit for bit on the CPU, that with the adapter on it does not, and that
+ * a second engine computes the same at every cross-attention. One model is loaded at a time; nothing is written.
+ * @throws IpgraftError `MODEL_NOT_PATCHED`, `VERIFY_OTHER_BASE`, `OPTION_INVALID`, `ADAPTER_*`, `RUNTIME_*`
  */
 export async function validate(
   base: OpenedModel & { readonly path: string },
@@ -43,6 +43,9 @@ export async function validate(
 ): Promise<Validation> {
   const stamp = readStamp(patched);
   refuseOtherBase(base, stamp);
+  // Before anything takes long. What drops image tokens has nothing to recompute.
+  const drops = 'dropImageTokens' in stamp['ipgraft.options'];
+  const engine = drops ? null : await loadSecondEngine(importing);
   const proof = await undo(patched);
   const feeds = seededInputs(base.graph, seed, shapes);
   const expected = await running(base.path, provider, (session) => session.run(feeds));
@@ -52,7 +55,7 @@ export async function validate(
     const off = await checkOff(session, inputs, expected, stamp, provider === 'cpu' ? 0 : limits.model);
     const warnings =
       tokensBehindText(stamp) === 0 ? [] : [await warnOfTextAlone(session, inputs, expected, stamp)];
-    if ('dropImageTokens' in stamp['ipgraft.options']) return { checks: [off.check], warnings };
+    if (drops) return { checks: [off.check], warnings };
     const on = await session.run(inputs.on);
     const unchanged = off.isBase ? expected : off.outputs;
     const laws = await checkLaws(
@@ -67,14 +70,13 @@ export async function validate(
     );
     return { checks: [off.check, checkOn(expected, on), ...laws], warnings };
   });
-  const engine = await loadSecondEngine(importing);
   const again = await recomputed({ base, patched, stamp, adapters, provider, seed, inputs, engine });
   const placed = provider === 'cpu' ? [] : [await checkPlacement(patched.path, inputs, provider)];
   const checks = [proof, ...placed, ...whole.checks, ...again.checks];
   return {
     passed: checks.every((check) => check.passed !== false),
     provider,
-    engine: again.sites.length === 0 ? null : engine.engine,
+    engine: again.sites.length === 0 ? null : engine!.engine,
     checks,
     sites: again.sites,
     warnings: [...whole.warnings, ...again.warnings],

@@ -235,7 +235,7 @@ describe('a patched model with a fault fails, and the fault is named', () => {
     assert.deepEqual([...faults], [[ID, 'the text’s attention mask is kept in the image attention']]);
   });
 
-  it('a checkpoint whose layers are in the order of the graph: down, mid, up', async () => {
+  it('a checkpoint whose layers of one shape are in another order', async () => {
     const permuted = join(freshFolder(), 'permuted.safetensors');
     const order = await permute(base, permuted);
     const patched = await sabotaged(modelPath(MODEL), permuted, {}, () => []);

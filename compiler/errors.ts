@@ -261,6 +261,14 @@ export const CATALOGUE = {
     when: 'ONNX Runtime does not run a model on the inputs that were made for it.',
     hint: 'Its message says why. Where a shape does not fit, give it: --shape INPUT=2x4x64x64.',
   },
+  RUNTIME_PROVIDER: {
+    when: 'ONNX Runtime loads the model on the CPU, and not on the provider that was asked for.',
+    hint: 'Its message says what is missing: a driver, libraries (`npm rebuild onnxruntime-node --ignore-scripts=false` fetches those of CUDA), or the device.',
+  },
+  RUNTIME_ENGINE: {
+    when: 'The attention is to be recomputed, and TensorFlow.js is not there or does not load.',
+    hint: '`npm install @tensorflow/tfjs-core @tensorflow/tfjs-backend-wasm` beside ipgraft.',
+  },
   VERIFY_OTHER_BASE: {
     when: 'The model given as the base is not the one that the patched model was compiled from.',
     hint: 'Give the base itself, or get it back with `ipgraft strip`.',

@@ -20,6 +20,7 @@ const stampSchema = z.object({
         family: z.optional(z.string()),
         /** Of FaceID-Plus: how strongly the features' tokens are added, `null` for version 1. */
         shortcut: z.optional(z.nullable(z.number())),
+        sha256: z.optional(z.string()),
       }),
     ),
   ),
@@ -31,7 +32,7 @@ const stampSchema = z.object({
         hoist: z._default(z.boolean(), false),
         masks: z._default(z.boolean(), false),
         loraScale: z.optional(z.number()),
-        embedsScaling: z.optional(z.enum(EMBEDS_SCALINGS)),
+        embedsScaling: z._default(z.enum(EMBEDS_SCALINGS), 'v'),
         weightType: z.optional(
           z.object({
             name: z.enum(WEIGHT_TYPES),

@@ -82,6 +82,11 @@ export function createInput(input: NewInput): ValueInfo {
   return new ValueInfo(Rope.of(bytes), null);
 }
 
+/** Encodes a graph output by its name alone: ONNX Runtime infers the type and the shape of what a node makes. */
+export function createOutput(name: ValueName): ValueInfo {
+  return new ValueInfo(Rope.of(onnx.ValueInfoProto.encode({ name }).finish()), null);
+}
+
 /** A small int64 tensor: shapes, axes, indices. Rank 0 when `values` is one bare number. */
 export function integerTensor(name: ValueName, values: number | readonly number[]): NewTensor {
   const list = typeof values === 'number' ? [values] : values;

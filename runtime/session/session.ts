@@ -1,3 +1,6 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { decodeFloats, encodeFloats } from '../../compiler/checkpoint/number-format.js';
 import { IpgraftError } from '../../compiler/errors.js';
@@ -17,17 +20,31 @@ export interface Session {
   release(): Promise<void>;
 }
 
+/** Which of ONNX Runtime's providers ran how many nodes, by its own name: `CPUExecutionProvider`. */
+export type NodeCounts = ReadonlyMap<string, number>;
+
 type Runtime = typeof import('onnxruntime-node');
 
+/** ONNX Runtime's execution providers that can be asked for. */
+export const PROVIDERS = ['cpu', 'webgpu', 'cuda'] as const;
+export type Provider = (typeof PROVIDERS)[number];
+
+/** A model in memory, and the folder in which the data lies that it names. */
+export interface ModelBytes {
+  readonly bytes: Uint8Array;
+  readonly folder: string;
+}
+
 /**
- * Loads a model file on the CPU.
- * @throws IpgraftError `RUNTIME_MISSING`, `RUNTIME_LOAD`
+ * Loads a model, a file or one in memory. Nodes that a provider does not take run on the CPU.
+ * @throws IpgraftError `RUNTIME_MISSING`, `RUNTIME_LOAD`, `RUNTIME_PROVIDER`
  */
-export async function loadSession(path: string): Promise<Session> {
+export async function loadSession(model: string | ModelBytes, provider: Provider = 'cpu'): Promise<Session> {
   const ort = await loadRuntime();
-  // Only what ends in an error is worth a line: warnings about inputs with defaults are not.
-  const options = { logSeverityLevel: 3, executionProviders: ['cpu'] } as const;
-  const session = await failingAs('RUNTIME_LOAD', () => ort.InferenceSession.create(path, options));
+  return wrap(ort, await create(ort, model, provider));
+}
+
+function wrap(ort: Runtime, session: InferenceSession): Session {
   const types = new Map(session.inputMetadata.map((input) => [input.name, input.isTensor ? input.type : '']));
   return {
     inputs: session.inputNames,
@@ -43,6 +60,90 @@ export async function loadSession(path: string): Promise<Session> {
     },
     release: () => session.release(),
   };
+}
+
+/**
+ * Runs a model file once and asks ONNX Runtime's profile which provider ran each of its nodes that make floats; shapes are whole numbers, and
+ * the CPU's on every provider.
+ * @throws IpgraftError as {@link loadSession} and {@link Session.run}
+ */
+export async function countNodes(
+  path: string,
+  feeds: Readonly<Record<string, Values>>,
+  provider: Provider,
+): Promise<NodeCounts> {
+  const ort = await loadRuntime();
+  const folder = await mkdtemp(join(tmpdir(), 'ipgraft-profile-'));
+  try {
+    const profiling = { enableProfiling: true, profileFilePrefix: join(folder, 'profile') };
+    const session = await create(ort, path, provider, profiling);
+    try {
+      await wrap(ort, session).run(feeds);
+      session.endProfiling();
+    } finally {
+      await session.release();
+    }
+    const [file] = await readdir(folder);
+    return countEvents(JSON.parse(await readFile(join(folder, file!), 'utf8')) as ProfileEvent[]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface ProfileEvent {
+  readonly name: string;
+  readonly args?: {
+    readonly provider?: string;
+    readonly output_type_shape?: readonly Readonly<Record<string, unknown>>[];
+  };
+}
+
+function countEvents(events: readonly ProfileEvent[]): NodeCounts {
+  const counts = new Map<string, number>();
+  for (const { name, args } of events) {
+    if (args?.provider === undefined || !name.endsWith('_kernel_time')) continue;
+    if (!args.output_type_shape?.some((output) => 'float' in output || 'float16' in output)) continue;
+    counts.set(args.provider, (counts.get(args.provider) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** Where a provider fails and the CPU does not, the provider is to blame. */
+async function create(
+  ort: Runtime,
+  model: string | ModelBytes,
+  provider: Provider,
+  profiling: InferenceSession.SessionOptions = {},
+): Promise<InferenceSession> {
+  try {
+    return await failingAs('RUNTIME_LOAD', () => createOn(ort, model, provider, profiling));
+  } catch (cause) {
+    if (provider === 'cpu') throw cause;
+    await (await create(ort, model, 'cpu')).release();
+    throw new IpgraftError(
+      'RUNTIME_PROVIDER',
+      `--provider ${provider}: ${(cause as Error).message}`,
+      { provider },
+      { cause },
+    );
+  }
+}
+
+function createOn(
+  ort: Runtime,
+  model: string | ModelBytes,
+  provider: Provider,
+  profiling: InferenceSession.SessionOptions,
+): Promise<InferenceSession> {
+  // Only what ends in an error is worth a line: warnings about inputs with defaults are not.
+  const options: InferenceSession.SessionOptions = {
+    logSeverityLevel: 3,
+    executionProviders: [provider],
+    ...profiling,
+  };
+  if (typeof model === 'string') return ort.InferenceSession.create(model, options);
+  const session = { model_external_initializers_file_folder_path: model.folder };
+  return ort.InferenceSession.create(model.bytes, { ...options, extra: { session } });
 }
 
 async function loadRuntime(): Promise<Runtime> {

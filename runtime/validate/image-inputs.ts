@@ -1,4 +1,7 @@
 import type { Graph } from '../../compiler/onnx/graph.js';
+import { MASK_INPUT } from '../../passes/insert-image-mask.js';
+import { KV_INPUT } from '../../passes/insert-kv-input.js';
+import { adapterSuffix } from '../../passes/names.js';
 import { SCALE_INPUT } from '../../passes/scale-values.js';
 import type { Values } from '../session/session.js';
 import type { ReadStamp } from '../stamp.js';
@@ -14,6 +17,10 @@ export interface ImageInputs {
   readonly off: { readonly by: string; readonly feeds: Feeds } | null;
   /** What a caller gives who knows nothing of image tokens: text alone, the adapter off where a scale does it. */
   readonly textAlone: Feeds;
+  /** Image tokens of zeros, scale 1; `null` where tokens are made inside of the model. */
+  readonly zeros: Feeds | null;
+  /** The tokens of {@link on}, those of each image in the reverse order; `null` as above. */
+  readonly reversed: Feeds | null;
 }
 
 /** Extends a base's inputs to those of a model that was patched as `stamp` says. */
@@ -24,30 +31,64 @@ export function imageInputs(
   seed: number,
   shapes: Shapes,
 ): ImageInputs {
-  const extra = Object.entries(seededInputs(graph, seed, shapes)).filter(([name]) => !(name in base));
+  const text = base[stamp['ipgraft.input']]!;
+  const seeded = seededInputs(graph, seed, shapes, text.dims[0]);
+  const extra = Object.entries(seeded).filter(([name]) => !(name in base));
   // onnxruntime-node does not let a caller override a default.
   const hasScale = graph.inputs.has(SCALE_INPUT) && !graph.initializers.has(SCALE_INPUT);
   const brought = extra.filter(([name]) => name !== SCALE_INPUT);
-  const text = base[stamp['ipgraft.input']]!;
   const total = tokensBehindText(stamp);
   const normal = normalNumbers(seed + 1);
   const feeds = (number: () => number, scale: number): Feeds => ({
     ...base,
-    ...Object.fromEntries(brought.map(([name, { dims }]) => [name, filled(dims, number)])),
+    ...Object.fromEntries(
+      brought.map(([name, { dims }]) => [name, filled(dims, name === MASK_INPUT ? normal : number)]),
+    ),
     ...(total > 0 && { [stamp['ipgraft.input']]: withTokens(text, total, number) }),
     ...(hasScale && { [SCALE_INPUT]: filled(Object.fromEntries(extra)[SCALE_INPUT]!.dims, () => scale) }),
   });
   const options = stamp['ipgraft.options'];
-  const zeros = 'dropImageTokens' in options || options.tokens !== 'embeds';
+  const isOutside = 'dropImageTokens' in options || options.hoist || options.tokens !== 'embeds';
+  const on = feeds(normal, 1);
+  const zeros = isOutside ? feeds(() => 0, 1) : null;
   return {
-    on: feeds(normal, 1),
+    on,
+    zeros,
+    reversed: isOutside ? reversedTokens(on, stamp) : null,
     off: hasScale
       ? { by: 'scale 0', feeds: feeds(normal, 0) }
-      : zeros
-        ? { by: 'image tokens of zeros', feeds: feeds(() => 0, 1) }
-        : null,
+      : zeros && { by: 'image tokens of zeros', feeds: zeros },
     textAlone: { ...feeds(normal, 0), [stamp['ipgraft.input']]: text },
   };
+}
+
+/** The inputs with image tokens of their own, by adapter. */
+export const TOKEN_INPUTS = ['ip_hidden_states', KV_INPUT] as const;
+
+function reversedTokens(on: Feeds, stamp: ReadStamp): Feeds {
+  const reversed: Record<string, Values> = { ...on };
+  let behind = tokensBehindText(stamp);
+  stamp['ipgraft.adapters'].forEach(({ tokens, images }, adapter) => {
+    const names = TOKEN_INPUTS.map((name) => `${name}${adapterSuffix(adapter)}`).filter((name) => name in on);
+    const name = names[0] ?? stamp['ipgraft.input'];
+    const begin = names.length > 0 ? 0 : on[name]!.dims[1]! - behind;
+    behind -= tokens * images;
+    for (let image = 0; image < images; image++)
+      reversed[name] = withReversed(reversed[name]!, begin + image * tokens, tokens);
+  });
+  return reversed;
+}
+
+/** [B, L, C] with `count` tokens from `begin` on in the reverse order. */
+function withReversed({ dims, data }: Values, begin: number, count: number): Values {
+  const [rows, length, width] = dims as [number, number, number];
+  const turned = data.slice();
+  for (let row = 0; row < rows; row++)
+    for (let i = 0; i < count; i++) {
+      const from = (row * length + begin + i) * width;
+      turned.set(data.subarray(from, from + width), (row * length + begin + count - 1 - i) * width);
+    }
+  return { dims, data: turned };
 }
 
 /** How many image tokens the text input carries behind the text. */

@@ -10,24 +10,27 @@ import type { Values } from '../session/session.js';
 /** Shapes that the user gives for inputs, by name. */
 export type Shapes = ReadonlyMap<string, readonly number[]>;
 
-/** What free dimensions become: two rows, latents of 32 × 32 (every published UNet can halve them three times), CLIP's 77 tokens. */
+/** What free dimensions become: two rows, unless the caller says otherwise, latents of 32 × 32 (every published UNet can halve them three times), CLIP's 77 tokens. */
 const ROWS = 2;
 const LATENT_SIDE = 32;
 const TEXT_TOKENS = 77;
-/** Of a patched model's own inputs: a scale per row, and a mask for all rows. */
-const OF_THE_SECOND_AXIS: Readonly<Record<string, number>> = { [SCALE_INPUT]: ROWS, [MASK_INPUT]: 1 };
 /** In the middle of the 1000 steps that diffusion models are trained on. */
 const TIMESTEP = 500;
 
 /**
  * Inputs of a UNet, the same ones for the same seed: normally distributed numbers in each input's own shape, a timestep, masks
- * of ones. Free dimensions are chosen by the input's rank; `shapes` says otherwise.
+ * of ones. Free dimensions are chosen by the input's rank; `shapes` says otherwise. `rows` is the batch.
  */
-export function seededInputs(graph: Graph, seed: number, shapes: Shapes = new Map()): Record<string, Values> {
+export function seededInputs(
+  graph: Graph,
+  seed: number,
+  shapes: Shapes = new Map(),
+  rows = ROWS,
+): Record<string, Values> {
   const normal = normalNumbers(seed);
   return Object.fromEntries(
     [...graph.inputs.values()].map((input) => {
-      const dims = shapes.get(input.name) ?? shapeOf(input);
+      const dims = shapes.get(input.name) ?? shapeOf(input, rows);
       const count = dims.reduce((product, size) => product * size, 1);
       const isFloat = /float|double/.test(dataTypeName(input.dataType));
       const data = new Float32Array(count);
@@ -48,12 +51,14 @@ export function normalNumbers(seed: number): () => number {
   };
 }
 
-function shapeOf({ name, shape }: ValueInfo): readonly number[] {
+function shapeOf({ name, shape }: ValueInfo, rows: number): readonly number[] {
   const dimensions = shape ?? [];
+  // Of a patched model's own inputs: a scale per row, and a mask for all rows.
+  const ofTheSecondAxis: Readonly<Record<string, number>> = { [SCALE_INPUT]: rows, [MASK_INPUT]: 1 };
   return dimensions.map((dimension, axis) => {
     if (typeof dimension === 'number') return dimension;
-    if (axis === 0) return ROWS;
-    if (axis === 1 && name in OF_THE_SECOND_AXIS) return OF_THE_SECOND_AXIS[name]!;
+    if (axis === 0) return rows;
+    if (axis === 1 && name in ofTheSecondAxis) return ofTheSecondAxis[name]!;
     if (dimensions.length === 3) return TEXT_TOKENS;
     return dimensions.length === 2 ? TEXT_TOKENS : LATENT_SIDE;
   });

@@ -30,11 +30,11 @@ export interface SiteNumbers {
 
 /** What recomputed the cross-attentions. */
 export interface Engine {
-  /** `@tensorflow/tfjs` or `@tensorflow/tfjs-node-gpu`. */
+  /** The package: `@tensorflow/tfjs-core`, or `@tensorflow/tfjs-node-gpu` where that is installed. */
   readonly name: string;
   /** Of that package. */
   readonly version: string;
-  /** TensorFlow.js' name of what computes: `wasm`, `cpu`, `tensorflow`. */
+  /** TensorFlow.js' name of what computes: `wasm`, or `tensorflow` where it is native. */
   readonly backend: string;
 }
 

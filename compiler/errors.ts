@@ -267,7 +267,7 @@ export const CATALOGUE = {
   },
   RUNTIME_ENGINE: {
     when: 'The attention is to be recomputed, and TensorFlow.js is not there or does not load.',
-    hint: '`npm install @tensorflow/tfjs-core @tensorflow/tfjs-backend-wasm` beside ipgraft.',
+    hint: '`npm install @tensorflow/tfjs @tensorflow/tfjs-backend-wasm` beside ipgraft.',
   },
   VERIFY_OTHER_BASE: {
     when: 'The model given as the base is not the one that the patched model was compiled from.',

@@ -27,9 +27,7 @@ export interface InferOptions {
 /** A model that is loaded and answers, in processes of its own: no call here blocks the event loop. */
 export interface ServedModel extends ModelInterface {
   /**
-   * Runs the model.
-   * @throws IpgraftError `SERVER_INPUT` for tensors that do not fit, `SERVER_BUSY` when the queue is full, `SERVER_TIMEOUT`,
-   *   `SERVER_CANCELLED`, `SERVER_WORKER_LOST` when its worker died, `RUNTIME_RUN`
+   * Runs the model. Refuses tensors that do not fit, and gives up when the queue is full, time is up, nobody waits, or the worker died.
    */
   infer(
     inputs: readonly Tensor[],

@@ -1,4 +1,4 @@
-import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs';
 import type { EmbedsScaling } from '../../passes/embeds-scaling.js';
 import type { TensorFlow } from './second-engine.js';
 

@@ -1,4 +1,4 @@
-import type { Tensor3D } from '@tensorflow/tfjs-core';
+import type { Tensor3D } from '@tensorflow/tfjs';
 import { type ImageTermValues, imageTerm } from './attention-formula.js';
 import { compared, type OutNumbers } from './comparison.js';
 import { imageKeyValue, type Probe, type SiteValues, scaleOf } from './site-formula.js';

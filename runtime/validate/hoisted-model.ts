@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
-import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs';
 import type { Adapter } from '../../passes/adapter/adapter.js';
 import { KV_INPUT } from '../../passes/insert-kv-input.js';
 import { adapterSuffix } from '../../passes/names.js';

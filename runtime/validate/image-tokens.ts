@@ -1,4 +1,4 @@
-import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs';
 import type { Adapter } from '../../passes/adapter/adapter.js';
 import { adapterSuffix, imageStatesOf, imageTokensOf } from '../../passes/names.js';
 import type { OpenedModel } from '../open.js';

@@ -1,4 +1,4 @@
-import type { Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs';
 import type { Adapter } from '../../passes/adapter/adapter.js';
 import type { ImageProjection } from '../../passes/adapter/image-projection.js';
 import type { Values } from '../session/session.js';

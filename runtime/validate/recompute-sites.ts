@@ -1,4 +1,4 @@
-import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs';
 import type { OpenedModel } from '../open.js';
 import { loadSession, type Provider, type Values } from '../session/session.js';
 import { imageTerm, linear } from './attention-formula.js';

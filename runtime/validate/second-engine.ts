@@ -2,7 +2,7 @@ import { IpgraftError } from '../../compiler/errors.js';
 import type { Engine } from './validation.js';
 
 /** TensorFlow.js' functions: the same ones in all its packages. */
-export type TensorFlow = typeof import('@tensorflow/tfjs-core');
+export type TensorFlow = typeof import('@tensorflow/tfjs');
 
 /** TensorFlow.js, ready to compute: it shares no code with ONNX Runtime, nor with what compiles. */
 export interface SecondEngine {
@@ -12,7 +12,8 @@ export interface SecondEngine {
 
 /** Packages with native code, best first: whoever installs one wants it used. */
 const NATIVE = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
-const CORE = '@tensorflow/tfjs-core';
+/** Packages without native code; the second is a part of the first, and has no backend of its own. */
+const PORTABLE = ['@tensorflow/tfjs', '@tensorflow/tfjs-core'] as const;
 /**
  * Against float64 both of the portable backends are exact enough (wasm 5e-7, cpu 3e-7 of the largest value, at the widths of SD1.5 and
  * SDXL), and wasm takes a fifth to a third of the time.
@@ -23,7 +24,8 @@ const WASM = '@tensorflow/tfjs-backend-wasm';
 export type Importing = (name: string) => Promise<unknown>;
 
 /**
- * Loads TensorFlow.js: `@tensorflow/tfjs-node-gpu` or `@tensorflow/tfjs-node` where one of them is installed, else its WebAssembly backend.
+ * Loads TensorFlow.js: `@tensorflow/tfjs-node-gpu` or `@tensorflow/tfjs-node` where one of them is installed, else `@tensorflow/tfjs`, on
+ * WebAssembly where that backend is there, else in plain JavaScript.
  * @throws IpgraftError `RUNTIME_ENGINE`
  */
 export async function loadSecondEngine(importing: Importing = (name) => import(name)): Promise<SecondEngine> {
@@ -31,11 +33,21 @@ export async function loadSecondEngine(importing: Importing = (name) => import(n
     const tf = await importInstalled(importing, name);
     if (tf !== null) return ready(name, tf as TensorFlow);
   }
-  const tf = (await importInstalled(importing, CORE)) as TensorFlow | null;
-  if (tf === null || (await quietly(() => importInstalled(importing, WASM))) === null)
-    throw missing(`sought ${[...NATIVE, `${CORE} with ${WASM}`].join(', ')}, found none of them`);
-  if (!(await tf.setBackend('wasm'))) throw missing(`${WASM} does not start`);
-  return ready(CORE, tf);
+  for (const name of PORTABLE) {
+    const tf = await quietly(() => startPortable(importing, name));
+    if (tf !== null) return ready(name, tf);
+  }
+  throw missing(`sought ${[...NATIVE, ...PORTABLE].join(', ')}, found none with a backend`);
+}
+
+/** `null` where it is not installed or has no backend. */
+async function startPortable(importing: Importing, name: string): Promise<TensorFlow | null> {
+  const tf = (await importInstalled(importing, name)) as TensorFlow | null;
+  if (tf === null) return null;
+  // Without it the plain backend advertises the native one.
+  tf.enableProdMode();
+  const backend = (await importInstalled(importing, WASM)) === null ? 'cpu' : 'wasm';
+  return tf.findBackendFactory(backend) !== null && (await tf.setBackend(backend)) ? tf : null;
 }
 
 async function ready(name: string, tf: TensorFlow): Promise<SecondEngine> {

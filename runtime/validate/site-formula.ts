@@ -1,4 +1,4 @@
-import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs';
 import type { Graph } from '../../compiler/onnx/graph.js';
 import type { ValueName } from '../../compiler/onnx/node.js';
 import { MASK_INPUT } from '../../passes/insert-image-mask.js';

@@ -3,7 +3,7 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Validation } from '../runtime/validate/validation.js';
 import { ipgraft, placeModel } from './command.js';
-import { adapterPath } from './fixtures.js';
+import { adapterPath, freshFolder, modelPath } from './fixtures.js';
 import { kindPath } from './kinds.js';
 
 const MODEL = 'sd15-sdpa-dynamo18';
@@ -134,5 +134,21 @@ describe('ipgraft validate', () => {
     );
     const { code, stderr } = await ipgraft('validate', broken, patched, ...SHAPES);
     assert.deepEqual([code, stderr.split(':')[0]], [10, 'RUNTIME_LOAD']);
+  });
+
+  it('a weight that is no number fails, and is written as a number', async () => {
+    const weights = readFileSync(adapterPath('sd15', 'base'));
+    weights.writeFloatLE(Number.NaN, weights.length - 4);
+    const folder = freshFolder();
+    const adapter = join(folder, 'nan.safetensors');
+    writeFileSync(adapter, weights);
+    const path = join(folder, 'patched.onnx');
+    const base = modelPath('sd15-sdpa-ts17');
+    assert.equal((await ipgraft('compile', base, '-a', adapter, '-o', path)).code, 0);
+    const { code, stdout } = await ipgraft('validate', base, path, '-a', adapter, '--json');
+    const { sites, checks } = JSON.parse(stdout) as Validation;
+    assert.equal(code, 1);
+    assert.ok(sites.some(({ passed, difference }) => !passed && difference === Number.MAX_VALUE));
+    assert.ok(checks.some(({ passed, difference }) => passed === false && difference === Number.MAX_VALUE));
   });
 });

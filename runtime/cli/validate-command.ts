@@ -71,7 +71,7 @@ export function validateCommand(terminal: Terminal): Command {
           { ...patched, path: patched.path! },
           { ...options, adapters, provider: flags.provider },
         );
-        if (flags.json) terminal.print(JSON.stringify(found, null, 2));
+        if (flags.json) terminal.print(JSON.stringify(found, finite, 2));
         else printValidation(found, flags.verbose === true, terminal.print);
         if (flags.html !== undefined) {
           const models = { base: base.source.name, patched: patched.source.name, graph: base.graph };
@@ -88,6 +88,11 @@ export function validateCommand(terminal: Terminal): Command {
 
 /** How many cross-attentions are printed unless all are asked for. */
 const WORST = 5;
+
+/** JSON has no infinity and no NaN: a difference that is not finite is the largest number that there is. */
+function finite(_: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isFinite(value) ? Number.MAX_VALUE : value;
+}
 
 function printValidation(
   { checks, warnings, sites, engine, provider }: Validation,

@@ -4,7 +4,7 @@ export interface Check {
   readonly name: string;
   /** `null`: it cannot be checked on this model; `detail` says why. */
   readonly passed: boolean | null;
-  /** The largest absolute difference, where one was measured. */
+  /** The largest absolute difference, where one was measured; with NaN or infinities, 1.7976931348623157e308 in JSON. */
   readonly difference: number | null;
   /** How it was checked, or why not. */
   readonly detail: string;
@@ -18,7 +18,7 @@ export interface SiteNumbers {
   readonly id: number;
   /** Whether `relative` is within `limit`. */
   readonly passed: boolean;
-  /** Largest absolute difference. */
+  /** Largest absolute difference; with NaN or infinities, 1.7976931348623157e308 in JSON. */
   readonly difference: number;
   /** Largest absolute difference over the largest absolute value that was expected. */
   readonly relative: number;

@@ -60,7 +60,10 @@ export function swap(opened: OpenedModel, adapters: readonly Adapter[]): Swapped
   const inserted = new Set(
     journal.flatMap((entry) => (entry.kind === 'insert-initializer' ? [entry.name] : [])),
   );
-  const located = locateCrossAttention(revert(opened.graph, journal), { textInput: stamp['ipgraft.input'] });
+  const located = locateCrossAttention(revert(opened.graph, journal), {
+    textInput: stamp['ipgraft.input'],
+    patterns: options.patterns,
+  });
   const initializers = new Map(opened.graph.initializers);
   let tensors = 0;
   adapters.forEach((adapter, i) => {

@@ -84,7 +84,10 @@ export function patchedSites(
   options: AdapterOptions,
 ): PatchedSites {
   const journal = parseJournal(graph.metadata.get(JOURNAL_KEY)!);
-  const located = locateCrossAttention(base, { textInput: stamp['ipgraft.input'] });
+  const located = locateCrossAttention(base, {
+    textInput: stamp['ipgraft.input'],
+    patterns: options.patterns,
+  });
   const { attentions } = located;
   const adapters = stamp['ipgraft.adapters'];
   const streams = streamsOf(adapters, options.masks);

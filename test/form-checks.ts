@@ -6,7 +6,7 @@ import { openModel } from '../runtime/open.js';
 import { stripPatched } from '../runtime/strip-patched.js';
 import { fixturePath, freshFolder, unpackForm } from './fixtures.js';
 import { appendTokens, largestDifference, type Reference, readReference, type Values } from './numbers.js';
-import { patchFile } from './patched.js';
+import { holdsProof, patchFile } from './patched.js';
 import { load, type Session } from './session.js';
 
 const formSchema = z.object({
@@ -71,7 +71,7 @@ export function describeForms(folder: string, leftOut: ReadonlySet<string> = new
         );
         continue;
       }
-      check(form, `${name}: undone byte for byte, twice compiled the same`, holdLaws);
+      check(form, `${name}: undone byte for byte, proved by diff, twice compiled the same`, holdLaws);
       if (form.runs_on_cpu) check(form, `${name}: computes what diffusers computes`, holdNumbers);
     }
   });
@@ -101,6 +101,7 @@ async function holdUndone(patched: string, base: string): Promise<void> {
   await stripPatched(opened, restored);
   await opened.close();
   assert.ok(readFileSync(restored).equals(readFileSync(base)));
+  await holdsProof(base, patched);
 }
 
 async function holdNumbers(form: Made): Promise<void> {

@@ -28,7 +28,7 @@ import { stripPatched } from '../runtime/strip-patched.js';
 import { writePatched } from '../runtime/write-patched.js';
 import { adapterPath, EXPORTS, familyOf, freshFolder, modelPath, VARIANTS } from './fixtures.js';
 import { kindPath } from './kinds.js';
-import { patchFile } from './patched.js';
+import { holdsProof, patchFile } from './patched.js';
 import { load } from './session.js';
 
 const MODELS = [...EXPORTS, ...VARIANTS];
@@ -116,6 +116,7 @@ function holds({ title, model, adapters, options }: Kind): void {
     const others = entries.filter((entry) => !('key' in entry) || entry.key !== SEAL_KEY);
     assert.equal(others.length, entries.length - 1, 'sought one seal');
     assert.deepEqual(sorted(others), sorted(declared));
+    await holdsProof(model(), first.path);
     assert.equal(after.graph.irVersion, before.graph.irVersion);
     assert.deepEqual(after.graph.opsetImports, before.graph.opsetImports);
   });

@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type CompileOptions, compile, type PatchedModel } from '../runtime/compile.js';
+import { diff } from '../runtime/diff.js';
 import { type AdapterOptions, type OpenedModel, openAdapters, openModel } from '../runtime/open.js';
 import { type WritePatchedOptions, writePatched } from '../runtime/write-patched.js';
 import { freshFolder } from './fixtures.js';
@@ -32,5 +34,17 @@ export async function patchFile(
     return { path, patched };
   } finally {
     await Promise.all([opened, ...openedAdapters].map((file) => file.close()));
+  }
+}
+
+/** What differs between a base and what was made of it is what it declares, and nothing else. */
+export async function holdsProof(base: string, patched: string): Promise<void> {
+  const [a, b] = [await openModel(base), await openModel(patched)];
+  try {
+    const { proof, changes } = await diff(a, b);
+    assert.deepEqual([proof?.faults, proof?.unexplained.map((i) => changes[i])], [[], []]);
+    assert.ok(proof?.holds);
+  } finally {
+    await Promise.all([a.close(), b.close()]);
   }
 }

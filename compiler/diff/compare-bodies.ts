@@ -122,19 +122,26 @@ function compared(body: Body, interner: Interner): Compared {
   };
 }
 
-/** Pairs things that are each called by a name: with the first of the candidates that B has. In A's order. */
+/**
+ * Pairs things that are each called by a name: with the first of the candidates that B has. In A's order. Some tools note a value twice: the
+ * first note then goes with the first.
+ */
 function pairUp<T extends { readonly name: string }>(
   a: readonly T[],
   b: readonly T[],
   candidates: (name: string) => readonly (string | undefined)[],
 ): [T, T][] {
-  const theirs = new Map<string, T>(b.map((item) => [item.name, item]));
+  const theirs = new Map<string | undefined, T[]>();
+  for (const item of b.toReversed()) {
+    const same = theirs.get(item.name);
+    if (same === undefined) theirs.set(item.name, [item]);
+    else same.push(item);
+  }
   const pairs: [T, T][] = [];
   for (const item of a) {
-    const name = candidates(item.name).find((each) => each !== undefined && theirs.has(each));
-    if (name === undefined) continue;
-    pairs.push([item, theirs.get(name)!]);
-    theirs.delete(name);
+    const name = candidates(item.name).find((each) => (theirs.get(each)?.length ?? 0) > 0);
+    const other = theirs.get(name)?.pop();
+    if (other !== undefined) pairs.push([item, other]);
   }
   return pairs;
 }

@@ -24,7 +24,7 @@ export function matchInputs(a: readonly ValueInfo[], b: readonly ValueInfo[]): M
 }
 
 /**
- * Initializers of A by those of B: what most of the matched nodes read in the same place, equal names before others; what no matched
+ * Initializers of A by those of B: one alike of the same name that no other claims; else what most of the matched nodes read in the same place, equal names before others; what no matched
  * node reads, by name.
  */
 export function matchInitializers(
@@ -56,7 +56,17 @@ export function matchInitializers(
     pairs.set(from, to);
     taken.add(to);
   };
+  // What nobody claims under its own name was left behind: its readers read something new.
+  const claimed = new Set(ballots.flatMap(({ from, to }) => (from === to ? [] : [to])));
+  for (const [name, tensor] of a) {
+    const other = b.get(name);
+    if (other !== undefined && !claimed.has(name) && isAlike(tensor, other)) pair(name, name);
+  }
   for (const { from, to } of ballots) pair(from, to);
   for (const name of a.keys()) if (b.has(name)) pair(name, name);
   return pairs;
+}
+
+function isAlike(a: Initializer, b: Initializer): boolean {
+  return a.dataType === b.dataType && `${a.dims}` === `${b.dims}`;
 }

@@ -1,6 +1,6 @@
 import { kindOf } from '../../compiler/diff/compare-models.js';
+import { describeAspect } from '../../compiler/diff/describe-aspect.js';
 import {
-  type Aspect,
   type Change,
   type Counts,
   KINDS,
@@ -78,26 +78,8 @@ function printMore(count: number, verbose: boolean, print: Print): void {
 function changeText({ subject, a, b, label, scope, aspects }: Change): string {
   const name = subject === 'node' ? label : `${a ?? b} ${label}`.trim();
   const where = scope === '' ? '' : `, in ${scope}`;
-  const what = aspects.map(aspectText).filter((text) => text !== '');
+  const what = aspects.map((aspect) => describeAspect(aspect, short)).filter((text) => text !== '');
   return `${subject} ${short(name)}${short(where)}${what.length === 0 ? '' : `: ${what.join('; ')}`}`;
-}
-
-function aspectText(aspect: Aspect): string {
-  switch (aspect.kind) {
-    case 'added':
-    case 'removed':
-      return '';
-    case 'changed':
-      if (aspect.from === null && aspect.to === null) return aspect.what;
-      if (aspect.what === 'data') return `data: ${aspect.to}`;
-      return `${aspect.what} ${short(aspect.from ?? 'nothing')} → ${short(aspect.to ?? 'nothing')}`;
-    case 'rewired':
-      return `input ${aspect.input} ${short(aspect.from)} → ${short(aspect.to)}`;
-    case 'renamed':
-      return `${aspect.what} ${short(aspect.from)} → ${short(aspect.to)}`;
-    case 'moved':
-      return `${aspect.what} ${aspect.from} → ${aspect.to}`;
-  }
 }
 
 function short(text: string): string {

@@ -1,5 +1,6 @@
 import { kindOf } from '../../compiler/diff/compare-models.js';
-import { type Aspect, type Change, KINDS, type ModelDiff, SUBJECTS } from '../../compiler/diff/model-diff.js';
+import { describeAspect } from '../../compiler/diff/describe-aspect.js';
+import { type Change, KINDS, type ModelDiff, SUBJECTS } from '../../compiler/diff/model-diff.js';
 import type { ChangeRow, ChangesData } from './report-data.js';
 
 /** What a model says of its own compilation, which no edit declares and every compilation brings. */
@@ -30,25 +31,10 @@ function rowOf(change: Change, declared: number): ChangeRow {
     KINDS.indexOf(kindOf(change)),
     name,
     [...(label === name ? [] : [label]), ...where].join(' '),
-    aspects.map(wordsOf).filter(Boolean).join('; '),
+    aspects
+      .map((aspect) => describeAspect(aspect))
+      .filter(Boolean)
+      .join('; '),
     declared,
   ];
-}
-
-function wordsOf(aspect: Aspect): string {
-  switch (aspect.kind) {
-    case 'added':
-    case 'removed':
-      return '';
-    case 'changed':
-      // Bytes that say nothing in words.
-      if (aspect.from === null && aspect.to === null) return aspect.what;
-      return `${aspect.what}: ${aspect.from ?? 'nothing'} → ${aspect.to ?? 'nothing'}`;
-    case 'rewired':
-      return `input ${aspect.input}: ${aspect.from} → ${aspect.to}`;
-    case 'renamed':
-      return `${aspect.what}: ${aspect.from} → ${aspect.to}`;
-    case 'moved':
-      return `${aspect.what}: ${aspect.from} → ${aspect.to}`;
-  }
 }

@@ -35,7 +35,7 @@ const { metafile } = await build({
   target: 'node20.19',
   minify: true,
   keepNames: true,
-  external: ['onnxruntime-node', 'ora', '@viz-js/viz', '@zip.js/zip.js'],
+  external: ['onnxruntime-node', 'fastify', 'ora', '@viz-js/viz', '@zip.js/zip.js'],
   metafile: true,
   logLevel: 'warning',
 });

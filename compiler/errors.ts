@@ -261,6 +261,26 @@ export const CATALOGUE = {
     when: 'ONNX Runtime does not run a model on the inputs that were made for it.',
     hint: 'Its message says why. Where a shape does not fit, give it: --shape INPUT=2x4x64x64.',
   },
+  SERVER_INPUT: {
+    when: 'A tensor of a request does not fit the model: its name, type, shape, length or values.',
+    hint: 'Its message names the tensor, what was sought and what was found; the metadata of the model lists its inputs and outputs.',
+  },
+  SERVER_BUSY: {
+    when: 'As many requests wait for a model as its queue holds, or the model is being closed.',
+    hint: 'Ask again later; more workers, or a longer queue, take more at once.',
+  },
+  SERVER_TIMEOUT: {
+    when: 'A request waited or ran longer than it may.',
+    hint: 'Ask again with more time, or give the model more workers.',
+  },
+  SERVER_CANCELLED: {
+    when: 'A request was given up by whoever made it, or the model was closed before it was done.',
+    hint: 'Nothing is wrong with the model: ask again.',
+  },
+  SERVER_WORKER_LOST: {
+    when: 'The process that ran a request ended before it had answered.',
+    hint: 'Another process takes its place: ask again. When it happens with each such request, memory may be short.',
+  },
   VERIFY_OTHER_BASE: {
     when: 'The model given as the base is not the one that the patched model was compiled from.',
     hint: 'Give the base itself, or get it back with `ipgraft strip`.',

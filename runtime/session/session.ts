@@ -1,6 +1,6 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { decodeFloats, encodeFloats } from '../../compiler/checkpoint/number-format.js';
-import { IpgraftError } from '../../compiler/errors.js';
+import { failingAs, loadRuntime, type Runtime } from './onnxruntime.js';
 
 /** Numbers with a shape. */
 export interface Values {
@@ -16,8 +16,6 @@ export interface Session {
   run(feeds: Readonly<Record<string, Values>>): Promise<Map<string, Values>>;
   release(): Promise<void>;
 }
-
-type Runtime = typeof import('onnxruntime-node');
 
 /**
  * Loads a model file on the CPU.
@@ -43,23 +41,6 @@ export async function loadSession(path: string): Promise<Session> {
     },
     release: () => session.release(),
   };
-}
-
-async function loadRuntime(): Promise<Runtime> {
-  try {
-    const { default: ort } = (await import('onnxruntime-node')) as unknown as { default: Runtime };
-    return ort;
-  } catch (cause) {
-    throw new IpgraftError('RUNTIME_MISSING', 'onnxruntime-node cannot be loaded', {}, { cause });
-  }
-}
-
-async function failingAs<T>(code: 'RUNTIME_LOAD' | 'RUNTIME_RUN', work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    throw new IpgraftError(code, (cause as Error).message, {}, { cause });
-  }
 }
 
 function toTensor(ort: Runtime, { data, dims }: Values, type: string): Tensor {

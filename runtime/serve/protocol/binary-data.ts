@@ -10,10 +10,10 @@ import { elementCount, named } from './shape.js';
 export function checkBinaryData(input: TensorMetadata, bytes: Uint8Array): void {
   const count = elementCount(input);
   const size = DATATYPE_SIZE[input.datatype];
-  if (size === null) return checkStrings(input, bytes, count);
-  if (bytes.length !== count * size)
+  if (size === null) checkStrings(input, bytes, count);
+  else if (bytes.length !== count * size)
     throw refusal(`${named('input', input)}: sought ${count * size} bytes, got ${bytes.length}`);
-  if (input.datatype === 'BOOL' && bytes.some((byte) => byte > 1))
+  else if (input.datatype === 'BOOL' && bytes.some((byte) => byte > 1))
     throw refusal(`${named('input', input)}: sought bytes 0 and 1, got ${bytes.find((byte) => byte > 1)}`);
 }
 

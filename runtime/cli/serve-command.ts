@@ -117,7 +117,7 @@ function refuseOpen({ host, token, adminToken, insecure, modelControl }: ServeFl
     if (value !== undefined && !/^\S+$/.test(value))
       throw new IpgraftError(
         'OPTION_INVALID',
-        `${option}: sought a text without spaces, got ${value === '' ? 'none' : 'some'}`,
+        `${option}: sought a text without spaces, found ${value === '' ? 'none' : 'some'}`,
       );
   if (insecure) return;
   if (!isLoopback(host) && token === undefined)

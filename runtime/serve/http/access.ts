@@ -27,7 +27,7 @@ export function authorize(access: Access, authorization: string | undefined, tok
   throw new IpgraftError(
     'SERVER_UNAUTHORIZED',
     authorization === undefined
-      ? `sought the header Authorization: Bearer ${isAdminOnly ? 'ADMIN_TOKEN' : 'TOKEN'}, got none`
+      ? `sought the header Authorization: Bearer ${isAdminOnly ? 'ADMIN_TOKEN' : 'TOKEN'}, found none`
       : 'the token in the header Authorization is not the one that this server knows',
   );
 }

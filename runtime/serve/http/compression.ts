@@ -20,7 +20,7 @@ export async function decompress(body: Buffer, encoding: string | undefined, lim
   if (name !== 'gzip' && name !== 'deflate')
     throw new IpgraftError(
       'SERVER_ENCODING',
-      `Content-Encoding: sought gzip or deflate, got ${printable(name)}`,
+      `Content-Encoding: sought gzip or deflate, found ${printable(name)}`,
     );
   try {
     return await decoders[name](body, { maxOutputLength: limit });

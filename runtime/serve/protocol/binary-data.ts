@@ -12,9 +12,9 @@ export function checkBinaryData(input: TensorMetadata, bytes: Uint8Array): void 
   const size = DATATYPE_SIZE[input.datatype];
   if (size === null) checkStrings(input, bytes, count);
   else if (bytes.length !== count * size)
-    throw refusal(`${named('input', input)}: sought ${count * size} bytes, got ${bytes.length}`);
+    throw refusal(`${named('input', input)}: sought ${count * size} bytes, found ${bytes.length}`);
   else if (input.datatype === 'BOOL' && bytes.some((byte) => byte > 1))
-    throw refusal(`${named('input', input)}: sought bytes 0 and 1, got ${bytes.find((byte) => byte > 1)}`);
+    throw refusal(`${named('input', input)}: sought bytes 0 and 1, found ${bytes.find((byte) => byte > 1)}`);
 }
 
 function checkStrings(input: TensorMetadata, bytes: Uint8Array, count: number): void {
@@ -23,11 +23,13 @@ function checkStrings(input: TensorMetadata, bytes: Uint8Array, count: number): 
   for (let at = 0; at < bytes.length; found++) {
     const left = bytes.length - at - 4;
     if (left < 0)
-      throw refusal(`${named('input', input)}: element ${found}: sought 4 bytes of length, got ${left + 4}`);
+      throw refusal(
+        `${named('input', input)}: element ${found}: sought 4 bytes of length, found ${left + 4}`,
+      );
     const length = view.getUint32(at, true);
     if (length > left)
-      throw refusal(`${named('input', input)}: element ${found}: sought ${length} bytes, got ${left}`);
+      throw refusal(`${named('input', input)}: element ${found}: sought ${length} bytes, found ${left}`);
     at += 4 + length;
   }
-  if (found !== count) throw refusal(`${named('input', input)}: sought ${count} elements, got ${found}`);
+  if (found !== count) throw refusal(`${named('input', input)}: sought ${count} elements, found ${found}`);
 }

@@ -63,7 +63,7 @@ function lengthOf(header: string, bodyLength: number): number {
   const length = /^\d{1,15}$/.test(header) ? Number(header) : Number.NaN;
   if (length <= bodyLength) return length;
   throw refusal(
-    `Inference-Header-Content-Length: sought 0 to ${bodyLength}, the body's bytes, got ${quoted(header)}`,
+    `Inference-Header-Content-Length: sought 0 to ${bodyLength}, the body's bytes, found ${quoted(header)}`,
   );
 }
 
@@ -80,7 +80,7 @@ function refuseReserved(parameters: ReadonlyMap<string, Parameter>): void {
 function timeoutOf(value: Parameter | undefined): number | undefined {
   if (value === undefined || value === 0) return undefined;
   if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value / 1000;
-  throw refusal(`parameter 'timeout': sought microseconds, got ${quoted(String(value))}`);
+  throw refusal(`parameter “timeout”: sought microseconds, found ${quoted(String(value))}`);
 }
 
 /** The inputs, with bytes from the JSON or, in their order, from what lies behind it. */
@@ -97,13 +97,13 @@ function inputsOf({ inputs }: RequestJson, tail: Uint8Array): Tensor[] {
     if (size === undefined) return { ...metadata, data: encodeJsonData(metadata, data) };
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
       throw refusal(
-        `${named('input', metadata)}: binary_data_size: sought a number of bytes, got ${quoted(String(size))}`,
+        `${named('input', metadata)}: binary_data_size: sought a number of bytes, found ${quoted(String(size))}`,
       );
     if (data !== undefined)
-      throw refusal(`${named('input', metadata)}: sought data or binary_data_size, got both`);
+      throw refusal(`${named('input', metadata)}: sought data or binary_data_size, found both`);
     if (size > tail.length - at)
       throw refusal(
-        `${named('input', metadata)}: sought ${size} bytes behind the JSON, got ${tail.length - at}`,
+        `${named('input', metadata)}: sought ${size} bytes behind the JSON, found ${tail.length - at}`,
       );
     const bytes = tail.subarray(at, at + size);
     at += size;
@@ -112,7 +112,7 @@ function inputsOf({ inputs }: RequestJson, tail: Uint8Array): Tensor[] {
   });
   if (at === tail.length) return tensors;
   throw refusal(
-    `${tail.length - at} bytes lie behind the last input: sought ${at} bytes behind the JSON, got ${tail.length}`,
+    `${tail.length - at} bytes lie behind the last input: sought ${at} bytes behind the JSON, found ${tail.length}`,
   );
 }
 
@@ -145,7 +145,7 @@ function outputsOf(
 
 function flag(what: string, value: Parameter | undefined): boolean {
   if (value === undefined || typeof value === 'boolean') return value ?? false;
-  throw refusal(`${what}: sought true or false, got ${quoted(String(value))}`);
+  throw refusal(`${what}: sought true or false, found ${quoted(String(value))}`);
 }
 
 function refuseSharedMemory(what: string, parameters: ReadonlyMap<string, Parameter>): void {

@@ -102,10 +102,10 @@ function decodeStrings(data: Uint8Array): Uint8Array[] {
 
 function flat(input: TensorMetadata, data: unknown, count: number): unknown[] {
   if (!Array.isArray(data))
-    throw refusal(`${named('input', input)}: sought an array as data, got ${kindOf(data)}`);
+    throw refusal(`${named('input', input)}: sought an array as data, found ${kindOf(data)}`);
   const elements: unknown[] = data.some(Array.isArray) ? data.flat(Number.POSITIVE_INFINITY) : data;
   if (elements.length === count) return elements;
-  throw refusal(`${named('input', input)}: sought ${count} elements, got ${elements.length}`);
+  throw refusal(`${named('input', input)}: sought ${count} elements, found ${elements.length}`);
 }
 
 function whole(input: TensorMetadata, element: unknown, min: number, max: number): number {
@@ -113,24 +113,26 @@ function whole(input: TensorMetadata, element: unknown, min: number, max: number
     return element;
   const got = typeof element === 'number' ? element : kindOf(element);
   const advice = input.datatype.endsWith('64') ? '; larger numbers go as binary data' : '';
-  throw refusal(`${named('input', input)}: sought whole numbers from ${min} to ${max}, got ${got}${advice}`);
+  throw refusal(
+    `${named('input', input)}: sought whole numbers from ${min} to ${max}, found ${got}${advice}`,
+  );
 }
 
 function float(input: TensorMetadata, element: unknown): number {
   const number = input.datatype === 'FP32' && typeof element === 'number' ? Math.fround(element) : element;
   if (typeof number === 'number' && Number.isFinite(number)) return number;
   const got = typeof element === 'number' ? `${element}, which is too large` : kindOf(element);
-  throw refusal(`${named('input', input)}: sought numbers, got ${got}`);
+  throw refusal(`${named('input', input)}: sought numbers, found ${got}`);
 }
 
 function truth(input: TensorMetadata, element: unknown): boolean {
   if (typeof element === 'boolean') return element;
-  throw refusal(`${named('input', input)}: sought true and false, got ${kindOf(element)}`);
+  throw refusal(`${named('input', input)}: sought true and false, found ${kindOf(element)}`);
 }
 
 function text(input: TensorMetadata, element: unknown): string {
   if (typeof element === 'string') return element;
-  throw refusal(`${named('input', input)}: sought strings, got ${kindOf(element)}`);
+  throw refusal(`${named('input', input)}: sought strings, found ${kindOf(element)}`);
 }
 
 function kindOf(value: unknown): string {

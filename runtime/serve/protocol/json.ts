@@ -23,7 +23,7 @@ export function parseJson(bytes: Uint8Array): unknown {
     if (/[[,:]\s*-?(NaN|Infinity)\b/.test(text))
       throw refusal('NaN and Infinity are not JSON: send this tensor as binary data (binary_data=True)');
     throw refusal(
-      'the request is not JSON; with tensors behind it, Inference-Header-Content-Length says where it ends',
+      `the request's first ${bytes.length} bytes are not JSON: Inference-Header-Content-Length must say where JSON ends`,
     );
   }
 }

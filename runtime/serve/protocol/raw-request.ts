@@ -27,7 +27,7 @@ export function rawInput(body: Uint8Array, inputs: ModelInterface['inputs']): Te
   const free = input.shape.filter((dimension) => dimension < 0).length;
   if (free > 1)
     throw refusal(
-      `${named('input', input)}: a raw binary request has no shape: sought one free dimension, got ${free}`,
+      `${named('input', input)}: a raw binary request has no shape: sought one free dimension, found ${free}`,
     );
   const fixed = input.shape.reduce(
     (product, dimension) => (dimension < 0 ? product : product * dimension),
@@ -37,7 +37,7 @@ export function rawInput(body: Uint8Array, inputs: ModelInterface['inputs']): Te
   const shape = input.shape.map((dimension) => (dimension < 0 ? Math.floor(rest) : dimension));
   const tensor = { name, datatype, shape, data: body };
   if (free === 1 && !Number.isInteger(rest))
-    throw refusal(`${named('input', input)}: sought a multiple of ${fixed} bytes, got ${body.length}`);
+    throw refusal(`${named('input', input)}: sought a multiple of ${fixed} bytes, found ${body.length}`);
   checkBinaryData(tensor, body);
   return tensor;
 }

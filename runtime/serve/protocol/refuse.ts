@@ -8,5 +8,5 @@ export function refusal(message: string): IpgraftError {
 
 /** A client's text as an answer repeats it: in quotes, {@link printable}. */
 export function quoted(text: string): string {
-  return `'${printable(text)}'`;
+  return `“${printable(text)}”`;
 }

@@ -37,7 +37,7 @@ export function checkRequest(value: unknown): RequestJson {
       : issue.code === 'invalid_value'
         ? `one of ${issue.values.join(', ')}`
         : 'string, number or boolean';
-  throw refusal(`${wayTo(path)}: sought ${sought}, got ${shown(found(value, path))}`);
+  throw refusal(`${wayTo(path)}: sought ${sought}, found ${shown(found(value, path))}`);
 }
 
 function wayTo(path: readonly PropertyKey[]): string {

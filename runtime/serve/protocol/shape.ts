@@ -1,7 +1,7 @@
 import { DATATYPE_SIZE, type TensorMetadata } from '../tensor.js';
 import { quoted, refusal } from './refuse.js';
 
-/** `input 'sample' (FP32 [2, 4, 64, 64])`: a tensor as errors name it. */
+/** `input “sample” (FP32 [2, 4, 64, 64])`: a tensor as errors name it. */
 export function named(what: 'input' | 'output', { name, datatype, shape }: TensorMetadata): string {
   return `${what} ${quoted(name)} (${datatype} [${shape.slice(0, 16).join(', ')}${shape.length > 16 ? ', …' : ''}])`;
 }
@@ -16,7 +16,7 @@ export function elementCount(input: TensorMetadata): number {
   let count = 1;
   for (const dimension of input.shape) {
     if (!Number.isSafeInteger(dimension) || dimension < 0)
-      throw refusal(`${named('input', input)}: sought dimensions from 0 on, got ${dimension}`);
+      throw refusal(`${named('input', input)}: sought dimensions from 0 on, found ${dimension}`);
     count *= dimension;
     if (!Number.isSafeInteger(count * element))
       throw refusal(`${named('input', input)}: the byte size of this shape overflows`);

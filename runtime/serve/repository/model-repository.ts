@@ -1,6 +1,6 @@
 import { IpgraftError } from '../../../compiler/errors.js';
+import { printable } from '../../../compiler/printable.js';
 import type { ServedModel } from '../backend.js';
-import { quoted } from '../protocol/refuse.js';
 import { InferenceStatistics } from '../statistics.js';
 import { findModel, listModels, type ModelFiles } from './model-files.js';
 
@@ -68,12 +68,15 @@ export class ModelRepository {
     if (found === undefined) {
       if (!this.changes.has(name) && !this.reasons.has(name)) throw unknownModel(name);
       const kind = this.changes.get(name)?.kind.toLowerCase() ?? 'not loaded';
-      throw new IpgraftError('SERVER_MODEL_NOT_READY', `model ${quoted(name)} is not ready: it is ${kind}`);
+      throw new IpgraftError(
+        'SERVER_MODEL_NOT_READY',
+        `model “${printable(name)}” is not ready: it is ${kind}`,
+      );
     }
     if (version === undefined || version === found.version) return found;
     throw new IpgraftError(
       'SERVER_MODEL_UNKNOWN',
-      `Request for unknown model: ${quoted(name)} version ${version} is not found: version ${found.version} is served`,
+      `Request for unknown model: '${printable(name)}' version ${version} is not found: version ${found.version} is served`,
     );
   }
 
@@ -160,5 +163,8 @@ export class ModelRepository {
 
 // Triton's words: clients look for them.
 function unknownModel(name: string): IpgraftError {
-  return new IpgraftError('SERVER_MODEL_UNKNOWN', `Request for unknown model: ${quoted(name)} is not found`);
+  return new IpgraftError(
+    'SERVER_MODEL_UNKNOWN',
+    `Request for unknown model: '${printable(name)}' is not found`,
+  );
 }

@@ -52,7 +52,9 @@ async function infer(
 function goneSignal(reply: FastifyReply): AbortSignal {
   const gone = new AbortController();
   reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) gone.abort();
+    if (reply.raw.writableFinished) return;
+    reply.log.info('the client has gone');
+    gone.abort();
   });
   return gone.signal;
 }

@@ -33,7 +33,7 @@ export function addRepositoryRoutes(app: FastifyInstance, service: Service): voi
       } catch (error) {
         if (error instanceof IpgraftError && error.code.startsWith('SERVER_')) throw error;
         request.log.error({ err: error }, 'a model cannot be loaded');
-        throw refusal(`failed to load '${name}'; the server's log says why: request ${request.id}`);
+        throw refusal(`failed to load “${name}”; the server's log says why: request ${request.id}`);
       }
       return sendJson(reply, {});
     },

@@ -67,6 +67,10 @@ export function createHttpServer(service: Service, options: HttpOptions): Fastif
     const line = { method, url, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 };
     request.log[request.routeOptions.config.quiet ? 'debug' : 'info'](line, 'answered');
   });
+  // A connection that stays open would hold up the end.
+  app.addHook('onSend', async (_, reply) => {
+    if (service.isDraining) reply.header('connection', 'close');
+  });
   app.setErrorHandler((error, request, reply) => {
     const { status, text } = answerTo(error, request.id);
     if (status >= 500) request.log.error({ err: error }, 'failed');

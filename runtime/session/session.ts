@@ -1,6 +1,6 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { decodeFloats, encodeFloats } from '../../compiler/checkpoint/number-format.js';
-import { failingAs, loadRuntime, type Runtime } from './onnxruntime.js';
+import { failingAs, loadRuntime, type Runtime } from './load-runtime.js';
 
 /** Numbers with a shape. */
 export interface Values {

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type onnxProto from 'onnx-proto';
-import { DATA_TYPE, type DataType } from '../../compiler/onnx/data-type.js';
+import { DATA_TYPE, type DataType, dataTypeName } from '../../compiler/onnx/data-type.js';
 import { onnx } from '../../compiler/onnx/proto.js';
 import { freshFolder } from '../fixtures.js';
 
@@ -72,20 +72,20 @@ export function countingModel(): string {
   });
 }
 
-/** `x` · `scale`, where scale has a default. */
-export function defaultedModel(scale: readonly number[]): string {
+/** A model that gives each of its inputs back, `x` as `x_out`, and has a default of each. */
+export function defaultedModel(...defaults: readonly onnxProto.onnx.ITensorProto[]): string {
+  const described = (name: string, { dataType, dims }: onnxProto.onnx.ITensorProto) =>
+    value([name, dataTypeName(dataType!) as DataType, dims as number[]]);
   return writeSmallModel({
-    node: [{ opType: 'Mul', name: 'mul', input: ['x', 'scale'], output: ['y'] }],
-    initializer: [
-      TensorProto.create({
-        name: 'scale',
-        dataType: DATA_TYPE.float,
-        dims: [scale.length],
-        floatData: [...scale],
-      }),
-    ],
-    input: [value(['x', 'float', ['n']]), value(['scale', 'float', [scale.length]])],
-    output: [value(['y', 'float', ['n']])],
+    node: defaults.map(({ name }) => ({
+      opType: 'Identity',
+      name: name!,
+      input: [name!],
+      output: [`${name}_out`],
+    })),
+    initializer: [...defaults],
+    input: defaults.map((tensor) => described(tensor.name!, tensor)),
+    output: defaults.map((tensor) => described(`${tensor.name}_out`, tensor)),
   });
 }
 

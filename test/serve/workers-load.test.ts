@@ -34,7 +34,13 @@ describe('workers that cannot load', () => {
   });
 
   it('are not even started for numbers that make no sense', async () => {
-    for (const options of [{ workers: 0 }, { threads: 1.5 }, { queueSize: -1 }, { runTimeout: Number.NaN }])
+    for (const options of [
+      { workers: 0 },
+      { threads: 1.5 },
+      { queueSize: -1 },
+      { runTimeout: Number.NaN },
+      { loadTimeout: 2 ** 31 },
+    ])
       await assert.rejects(serveModel(countingModel(), options), refusal('OPTION_INVALID'));
   });
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { copyFileSync, cpSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { freshFolder } from '../fixtures.js';
 import { isAlive, until, workersOf } from './processes.js';
 import { countingModel } from './small-models.js';
 
@@ -55,6 +56,16 @@ describe('programs that serve a model', () => {
       });
     }
   }
+
+  it('say that onnxruntime-node is missing where it is', () => {
+    const folder = freshFolder();
+    cpSync(dirname(BUNDLED), folder, { recursive: true });
+    const { status, stderr } = spawnSync(process.execPath, [join(folder, basename(BUNDLED)), model], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 1);
+    assert.match(stderr, /RUNTIME_MISSING/);
+  });
 
   it('keep their workers when a Ctrl-C reaches all of a terminal: it is theirs to stop', async () => {
     const { child } = await started(PROGRAM, model, String(10n ** 15n));

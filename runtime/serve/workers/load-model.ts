@@ -1,6 +1,6 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { IpgraftError } from '../../../compiler/errors.js';
-import { failingAs, loadRuntime } from '../../session/onnxruntime.js';
+import { failingAs, loadRuntime, type Runtime } from '../../session/load-runtime.js';
 import type { TensorMetadata } from '../tensor.js';
 import type { Frame } from './frames.js';
 import type { Loaded, LoadOrder, Ran, RunOrder } from './messages.js';
@@ -21,21 +21,10 @@ export interface LoadedModel {
  * Loads a model in onnxruntime-node.
  * @throws IpgraftError `RUNTIME_MISSING`, `RUNTIME_LOAD`
  */
-export async function loadModel({ model, threads, provider }: LoadOrder): Promise<LoadedModel> {
+export async function loadModel(order: LoadOrder): Promise<LoadedModel> {
   const ort = await loadRuntime();
-  const { defaults, shapeless, bytes, folder } = await readInputs(model);
-  const options: InferenceSession.SessionOptions = {
-    // Only what ends in an error is worth a line.
-    logSeverityLevel: 3,
-    executionProviders: [provider],
-    intraOpNumThreads: threads,
-    interOpNumThreads: 1,
-    // Where a model without a path has its data files.
-    ...(bytes && { extra: { session: { model_external_initializers_file_folder_path: folder } } }),
-  };
-  const session = await failingAs('RUNTIME_LOAD', () =>
-    bytes ? ort.InferenceSession.create(bytes, options) : ort.InferenceSession.create(model, options),
-  );
+  const { defaults, shapeless, bytes, folder } = await readInputs(order.model);
+  const session = await createSession(ort, order, bytes, folder);
   const loaded: Loaded = {
     kind: 'loaded',
     inputs: session.inputMetadata.map((input) => ({
@@ -71,6 +60,26 @@ export async function loadModel({ model, threads, provider }: LoadOrder): Promis
       return { head, parts: tensors.map(({ data }) => data) };
     },
   };
+}
+
+/** A function of its own, so that nothing holds the bytes of a model once it is loaded. */
+function createSession(
+  ort: Runtime,
+  { model, threads, provider }: LoadOrder,
+  bytes: Uint8Array | null,
+  folder: string,
+): Promise<InferenceSession> {
+  const options: InferenceSession.SessionOptions = {
+    // Only what ends in an error is worth a line.
+    logSeverityLevel: 3,
+    executionProviders: [provider],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+  };
+  if (bytes === null) return failingAs('RUNTIME_LOAD', () => ort.InferenceSession.create(model, options));
+  // A model without a path does not know where its data files are.
+  const extra = { session: { model_external_initializers_file_folder_path: folder } };
+  return failingAs('RUNTIME_LOAD', () => ort.InferenceSession.create(bytes, { ...options, extra }));
 }
 
 /** What the protocol says of an input or output; symbols of dimensions are −1. */

@@ -3,6 +3,9 @@ import type { InferOptions } from '../backend.js';
 import type { Frame } from './frames.js';
 import type { Ran, RunOrder } from './messages.js';
 
+/** What is longer, setTimeout takes for nothing. Milliseconds. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** What became of a request whose model ran. */
 export interface Served {
   readonly frame: Frame<Ran>;
@@ -81,6 +84,3 @@ export class Request {
     this.signal?.removeEventListener('abort', this.onAbort);
   }
 }
-
-/** setTimeout takes what is longer for nothing. */
-const LONGEST_TIMER = 2 ** 31 - 1;

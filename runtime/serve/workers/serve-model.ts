@@ -4,7 +4,7 @@ import type { InferenceTimes, ServedModel } from '../backend.js';
 import type { Tensor } from '../tensor.js';
 import { fitInputs, fitOutputs } from './fit-inputs.js';
 import type { LoadOrder, Provider } from './messages.js';
-import type { Served } from './request.js';
+import { LONGEST_TIMER, type Served } from './request.js';
 import { type PoolOptions, WorkerPool } from './worker-pool.js';
 
 /** How a model is served. */
@@ -83,13 +83,8 @@ function checkNumbers(numbers: PoolOptions & { readonly threads: number }): void
     ['runTimeout', 1],
   ] as const) {
     const found = numbers[name];
-    if (Number.isSafeInteger(found) && found >= lowest) continue;
-    throw new IpgraftError(
-      'OPTION_INVALID',
-      `${name}: sought a whole number from ${lowest}, found ${found}`,
-      {
-        found,
-      },
-    );
+    if (Number.isSafeInteger(found) && found >= lowest && found <= LONGEST_TIMER) continue;
+    const sought = `a whole number from ${lowest} to ${LONGEST_TIMER}`;
+    throw new IpgraftError('OPTION_INVALID', `${name}: sought ${sought}, found ${found}`, { found });
   }
 }

@@ -3,7 +3,7 @@ import { IpgraftError } from '../../../compiler/errors.js';
 import type { InferOptions } from '../backend.js';
 import type { Frame } from './frames.js';
 import type { Loaded, LoadOrder, RunOrder } from './messages.js';
-import { Request, type Served } from './request.js';
+import { LONGEST_TIMER, Request, type Served } from './request.js';
 import { WorkerProcess } from './worker-process.js';
 
 /** How many workers there are, and how long anything may take. Milliseconds. */
@@ -93,7 +93,7 @@ export class WorkerPool {
   /** Takes no more requests, answers those that are here for up to `grace` milliseconds, and ends all workers. */
   async close(grace: number): Promise<void> {
     this.ended ??= this.drain();
-    const timer = setTimeout(() => this.end(), grace);
+    const timer = setTimeout(() => this.end(), Math.min(grace, LONGEST_TIMER));
     if (grace <= 0) this.end();
     await this.ended;
     clearTimeout(timer);

@@ -269,9 +269,69 @@ export const CATALOGUE = {
     when: 'The attention is to be recomputed, and TensorFlow.js is not there or does not load.',
     hint: '`npm install @tensorflow/tfjs @tensorflow/tfjs-backend-wasm` beside ipgraft.',
   },
+  SERVER_INPUT: {
+    when: 'A tensor of a request does not fit the model: its name, type, shape, length or values.',
+    hint: 'Its message names the tensor, what was sought and what was found; the metadata of the model lists its inputs and outputs.',
+  },
+  SERVER_BUSY: {
+    when: 'As many requests wait for a model as its queue holds, or the model is being closed.',
+    hint: 'Ask again later; more workers, or a longer queue, take more at once.',
+  },
+  SERVER_TIMEOUT: {
+    when: 'A request waited or ran longer than it may.',
+    hint: 'Ask again with more time, or give the model more workers.',
+  },
+  SERVER_CANCELLED: {
+    when: 'A request was given up by whoever made it, or the model was closed before it was done.',
+    hint: 'Nothing is wrong with the model: ask again.',
+  },
+  SERVER_WORKER_LOST: {
+    when: 'The process that ran a request ended before it had answered.',
+    hint: 'Another process takes its place: ask again. When it happens with each such request, memory may be short.',
+  },
   VERIFY_OTHER_BASE: {
     when: 'The model given as the base is not the one that the patched model was compiled from.',
     hint: 'Give the base itself, or get it back with `ipgraft strip`.',
+  },
+  SERVER_REQUEST: {
+    when: 'A request breaks the protocol, or asks for what it does not offer.',
+    hint: 'docs/serving.md says what is spoken.',
+  },
+  SERVER_TOO_LARGE: {
+    when: 'A request is larger than the server takes, as it came or decompressed.',
+    hint: 'Send less at once, or start the server with a larger --max-body.',
+  },
+  SERVER_ENCODING: {
+    when: 'A request is compressed in a way that the server does not know.',
+    hint: 'Compress with gzip or deflate, or not at all.',
+  },
+  SERVER_UNAUTHORIZED: {
+    when: 'A request brings no token, or a wrong one.',
+    hint: 'Send the header `Authorization: Bearer TOKEN` with the token that the server was started with.',
+  },
+  SERVER_FORBIDDEN: {
+    when: 'A request asks for what its token does not allow, or what is switched off.',
+    hint: 'Models are loaded and unloaded under --model-control explicit, with the admin token.',
+  },
+  SERVER_MODEL_UNKNOWN: {
+    when: 'A request names a model, or a version, that the repository does not have.',
+    hint: '`POST /v2/repository/index` lists what there is.',
+  },
+  SERVER_MODEL_NOT_READY: {
+    when: 'A request names a model that is not loaded, or is being loaded or unloaded.',
+    hint: 'Load it, or wait until it is ready.',
+  },
+  SERVER_UNSUPPORTED: {
+    when: 'A request uses a part of the protocol that this server does not offer.',
+    hint: 'docs/serving.md says what is spoken.',
+  },
+  SERVER_REPOSITORY: {
+    when: 'The folder to serve is no model repository, or holds no model.',
+    hint: 'Lay models out as DIR/MODEL/VERSION/model.onnx, such as models/unet/1/model.onnx.',
+  },
+  SERVER_LISTEN: {
+    when: 'The server cannot listen where it was told to.',
+    hint: 'Choose another --port or --host, or end what listens there.',
   },
   MODEL_CYCLE: {
     when: 'A value of the graph depends on itself.',

@@ -13,6 +13,7 @@ const FAMILIES: Readonly<Record<FamilyOf<ErrorCode>, string>> = {
   EDIT: 'An edit or a journal does not fit its graph.',
   PASS: 'A pass broke its own promise: a fault in ipgraft.',
   VERIFY: 'The result is not what it must be.',
+  SERVER: 'A server cannot start, or does not answer a request.',
   OUTPUT: 'A file cannot be written.',
   OPTION: 'The command line asks for what makes no sense.',
   RUNTIME: 'A model that is to be run cannot be, or not on these inputs.',

@@ -57,6 +57,11 @@ export const REPORTS: readonly Report[] = [
     example: 'validate model.onnx patched.onnx --json',
   },
   {
+    name: 'serve',
+    file: 'runtime/cli/serve-command.ts',
+    type: 'ServeReport',
+  },
+  {
     name: 'error',
     file: 'runtime/cli/run.ts',
     type: 'ErrorReport',

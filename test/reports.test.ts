@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { REPORTS, reportSchema } from '../docs/reports.js';
@@ -7,6 +8,7 @@ import { program } from '../runtime/cli/run.js';
 import { ipgraft, placeModel } from './command.js';
 import { adapterPath, fixturePath, formPath, modelPath } from './fixtures.js';
 import { kindPath } from './kinds.js';
+import { until } from './serve/processes.js';
 
 // Keys of a record are required without being properties of their own.
 const ajv = new Ajv2020({ strict: true, strictRequired: false, allowUnionTypes: true, allErrors: true });
@@ -19,7 +21,7 @@ const COMPACT = fixturePath('forms', 'compact.adapter.safetensors');
 
 /**
  * A command, the report that it prints, and what MODEL is compiled with before, where the command wants a PATCHED one. MODEL is an export, OUT a
- * file to write.
+ * file to write, REPOSITORY a folder of models.
  */
 type Run = readonly [report: string, args: readonly string[], compiledWith?: readonly string[]];
 
@@ -61,6 +63,7 @@ const RUNS: readonly Run[] = [
   validating('--drop-image-tokens', '4'),
   // Rounded away, which validate calls a failure.
   validating('-a', BASE, '--tokens', 'input', '--scale', '1e-30'),
+  ['serve', ['serve', 'REPOSITORY', '--port', '0', '--drain', '0']],
   failing('compile', 'MODEL', '-a', BASE),
   failing('compile', 'MODEL', '-a', BASE, '-o', 'MODEL', '--force'),
   failing('compile', 'MODEL', '-a', BASE, '--pattern', '**.attn3', '-o', 'OUT'),
@@ -73,6 +76,7 @@ const RUNS: readonly Run[] = [
   failing('strip', 'MODEL', '-o', 'OUT'),
   failing('swap', 'MODEL', '-a', BASE, '-o', 'OUT'),
   failing('validate', 'MODEL', 'MODEL', '--seed', 'x'),
+  failing('serve', 'fixtures'),
 ];
 
 /** What a command prints with `--json`. */
@@ -82,12 +86,23 @@ async function printed([report, args, compiledWith]: Run): Promise<unknown> {
     MODEL: base,
     OUT: join(folder, 'out.onnx'),
     PATCHED: join(folder, 'patched.onnx'),
+    REPOSITORY: join(folder, 'models'),
   };
+  if (args.includes('REPOSITORY')) {
+    mkdirSync(join(folder, 'models', 'unet', '1'), { recursive: true });
+    copyFileSync(base, join(folder, 'models', 'unet', '1', 'model.onnx'));
+  }
   if (compiledWith !== undefined) {
     const { code, stderr } = await ipgraft('compile', base, ...compiledWith, '-o', files.PATCHED!);
     assert.deepEqual([code, stderr], [0, '']);
   }
-  const { code, stdout } = await ipgraft(...args.map((arg) => files[arg] ?? arg), '--json');
+  const running = ipgraft(...args.map((arg) => files[arg] ?? arg), '--json');
+  if (report === 'serve') {
+    // It serves until it is told to end, and listens to that when it has printed where.
+    await until(() => process.listenerCount('SIGTERM') > 0, 60_000);
+    process.emit('SIGTERM');
+  }
+  const { code, stdout } = await running;
   // 1 is for checks that do not hold, more for errors.
   assert.equal(code! > 1, report === 'error', stdout);
   return JSON.parse(stdout);

@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { BUNDLED_WORKER, bundleProgram } from './bundle-program.mjs';
 
 // What an HTML report carries inside itself, as a module: the same for the library and for the command line.
 const inside = async (entry) => {
@@ -26,21 +27,12 @@ writeFileSync(
   `export const STYLE = ${style};\nexport const SCRIPT = ${script};\n`,
 );
 
-const { metafile } = await build({
-  entryPoints: ['dist/runtime/cli/main.js'],
-  outfile: 'dist/ipgraft.cjs',
-  bundle: true,
-  platform: 'node',
-  format: 'cjs',
-  target: 'node20.19',
-  minify: true,
-  keepNames: true,
-  external: ['onnxruntime-node', '@tensorflow/*', 'ora', '@viz-js/viz', '@zip.js/zip.js'],
-  metafile: true,
-  logLevel: 'warning',
-});
+const inputs = [
+  ...(await bundleProgram('dist/runtime/cli/main.js', 'dist/ipgraft.cjs')),
+  ...(await bundleProgram('dist/runtime/serve/workers/worker-main.js', `dist/${BUNDLED_WORKER}`)),
+];
 
-const folders = Object.keys(metafile.inputs)
+const folders = inputs
   .map((file) => file.match(/^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//)?.[1])
   .filter((folder) => folder !== undefined);
 const licences = [...new Set(folders)].sort().map((folder) => {

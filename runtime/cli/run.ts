@@ -6,6 +6,7 @@ import { compileCommand } from './compile-command.js';
 import { diffCommand } from './diff-command.js';
 import { inspectCommand } from './inspect-command.js';
 import { projectCommand } from './project-command.js';
+import { serveCommand } from './serve-command.js';
 import { stripCommand } from './strip-command.js';
 import { swapCommand } from './swap-command.js';
 import type { Terminal } from './terminal.js';
@@ -58,6 +59,7 @@ export function program(terminal: Terminal): Command {
     swapCommand,
     diffCommand,
     validateCommand,
+    serveCommand,
   ]) {
     root.addCommand(make(terminal).copyInheritedSettings(root));
   }

@@ -27,7 +27,9 @@ export interface InferOptions {
 /** A model that is loaded and answers, in processes of its own: no call here blocks the event loop. */
 export interface ServedModel extends ModelInterface {
   /**
-   * Runs the model. Refuses tensors that do not fit, and gives up when the queue is full, time is up, nobody waits, or the worker died.
+   * Runs the model. The bytes of the inputs must stay as they are until it answers.
+   * @throws IpgraftError `SERVER_INPUT` for tensors that do not fit, `SERVER_BUSY` when the queue is full or the model is being closed, `SERVER_TIMEOUT`,
+   *   `SERVER_CANCELLED`, `SERVER_WORKER_LOST` when its worker died, `RUNTIME_RUN`
    */
   infer(
     inputs: readonly Tensor[],
@@ -35,6 +37,9 @@ export interface ServedModel extends ModelInterface {
   ): Promise<{ readonly outputs: readonly Tensor[]; readonly times: InferenceTimes }>;
   /** How many requests wait, and how many run. */
   readonly load: { readonly waiting: number; readonly running: number };
-  /** Lets what runs finish, up to `grace` milliseconds, and ends the processes. */
+  /**
+   * Takes no more requests, lets those that run and wait finish, up to `grace` milliseconds (30,000), and ends the processes. Another call
+   * with less grace ends them sooner.
+   */
   close(grace?: number): Promise<void>;
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { decodeFloats, encodeFloats } from '../../compiler/checkpoint/number-format.js';
 import { IpgraftError } from '../../compiler/errors.js';
+import { failingAs, loadRuntime, type Runtime } from './load-runtime.js';
 
 /** Numbers with a shape. */
 export interface Values {
@@ -22,8 +23,6 @@ export interface Session {
 
 /** Which of ONNX Runtime's providers ran how many nodes, by its own name: `CPUExecutionProvider`. */
 export type NodeCounts = ReadonlyMap<string, number>;
-
-type Runtime = typeof import('onnxruntime-node');
 
 /** ONNX Runtime's execution providers that can be asked for. */
 export const PROVIDERS = ['cpu', 'webgpu', 'cuda'] as const;
@@ -144,23 +143,6 @@ function createOn(
   if (typeof model === 'string') return ort.InferenceSession.create(model, options);
   const session = { model_external_initializers_file_folder_path: model.folder };
   return ort.InferenceSession.create(model.bytes, { ...options, extra: { session } });
-}
-
-async function loadRuntime(): Promise<Runtime> {
-  try {
-    const { default: ort } = (await import('onnxruntime-node')) as unknown as { default: Runtime };
-    return ort;
-  } catch (cause) {
-    throw new IpgraftError('RUNTIME_MISSING', 'onnxruntime-node cannot be loaded', {}, { cause });
-  }
-}
-
-async function failingAs<T>(code: 'RUNTIME_LOAD' | 'RUNTIME_RUN', work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    throw new IpgraftError(code, (cause as Error).message, {}, { cause });
-  }
 }
 
 function toTensor(ort: Runtime, { data, dims }: Values, type: string): Tensor {

@@ -1,0 +1,176 @@
+import { Command, Option } from 'commander';
+import { IpgraftError } from '../../compiler/errors.js';
+import { numberOf } from './number-option.js';
+import { row } from './print-report.js';
+import type { Terminal } from './terminal.js';
+
+interface ServeFlags {
+  readonly port: string;
+  readonly host: string;
+  readonly provider: 'cpu' | 'webgpu' | 'cuda';
+  readonly workers: string;
+  readonly threads?: string;
+  readonly queue: string;
+  readonly token?: string;
+  readonly adminToken?: string;
+  readonly insecure?: true;
+  readonly modelControl: 'none' | 'explicit';
+  readonly maxBody: string;
+  readonly timeout: string;
+  readonly drain: string;
+  readonly json?: true;
+}
+
+/** What `ipgraft serve` prints with `--json`, in one line, when it listens. Its log is on standard error. */
+export interface ServeReport {
+  /** Where it listens. */
+  readonly url: string;
+  /** The models that are loaded. */
+  readonly models: readonly {
+    /** Of its folder in the repository. */
+    readonly name: string;
+    /** The newest one there. */
+    readonly version: string;
+  }[];
+}
+
+/** Milliseconds that requests get to end after the server has stopped listening. */
+const GRACE = 30_000;
+
+/** `ipgraft serve`. Ends, with 0, when it is told to by SIGTERM or Ctrl-C; a second signal ends it at once. */
+export function serveCommand(terminal: Terminal): Command {
+  return new Command('serve')
+    .description('serve the models of a folder over HTTP')
+    .argument('<dir>', 'a folder of models: DIR/MODEL/VERSION/model.onnx')
+    .option('--port <n>', 'where to listen; 0 for any that is free', '8000')
+    .option('--host <address>', 'where to listen', '127.0.0.1')
+    .addOption(
+      new Option('--provider <name>', 'what runs the models')
+        .choices(['cpu', 'webgpu', 'cuda'])
+        .default('cpu'),
+    )
+    .option('--workers <n>', 'processes for each model, which run one request each', '1')
+    .option('--threads <n>', 'threads of each process')
+    .option('--queue <n>', 'requests that wait for each model', '64')
+    .addOption(new Option('--token <text>', 'what requests must bring').env('IPGRAFT_TOKEN'))
+    .addOption(
+      new Option('--admin-token <text>', 'what loading and unloading needs').env('IPGRAFT_ADMIN_TOKEN'),
+    )
+    .option('--insecure', 'listen beyond this machine, or let models be loaded, without tokens')
+    .addOption(
+      new Option('--model-control <mode>', 'whether requests load and unload models')
+        .choices(['none', 'explicit'])
+        .default('none'),
+    )
+    .option('--max-body <bytes>', 'largest request', String(64 * 1024 * 1024))
+    .option('--timeout <ms>', 'longest that a request may take', '300000')
+    .option('--drain <ms>', 'how long requests are still taken after SIGTERM', '5000')
+    .option('--json', 'print where it listens as JSON')
+    .action(async (folder: string, flags: ServeFlags) => {
+      refuseOpen(flags);
+      const options = {
+        host: flags.host,
+        port: wholeNumber('--port', flags.port, 0, 65_535),
+        modelControl: flags.modelControl,
+        maxBody: wholeNumber('--max-body', flags.maxBody, 1),
+        timeout: wholeNumber('--timeout', flags.timeout, 1),
+        ...(flags.token !== undefined && { token: flags.token }),
+        ...(flags.adminToken !== undefined && { adminToken: flags.adminToken }),
+      };
+      const drain = wholeNumber('--drain', flags.drain, 0);
+      const runs = {
+        provider: flags.provider,
+        workers: wholeNumber('--workers', flags.workers, 1),
+        queueSize: wholeNumber('--queue', flags.queue, 0),
+        runTimeout: options.timeout,
+        ...(flags.threads !== undefined && { threads: wholeNumber('--threads', flags.threads, 1) }),
+      };
+      // Fastify takes longer to load than a model to compile.
+      const [{ serveRepository }, { serveModel }] = await Promise.all([
+        import('../serve/serve.js'),
+        import('../serve/workers/serve-model.js'),
+      ]);
+      const { url, models, stop } = await serveRepository(folder, {
+        ...options,
+        log: process.stderr,
+        loadModel: (path) => serveModel(path, runs),
+      });
+      const report: ServeReport = { url, models };
+      if (flags.json) terminal.print(JSON.stringify(report));
+      else {
+        for (const { name, version } of models) row(terminal.print, 'model', `${name}  version ${version}`);
+        row(terminal.print, 'listens', url);
+      }
+      if (terminal.signal.aborted) return stop(0, 0);
+      // Whoever presses Ctrl-C sees no balancer that must notice first.
+      await ending((signal) => stop(signal === 'SIGTERM' ? drain : 0, GRACE));
+    });
+}
+
+/** Refuses to let the world in by oversight. @throws IpgraftError `OPTION_INVALID` */
+function refuseOpen({ host, token, adminToken, insecure, modelControl }: ServeFlags): void {
+  // What an unset variable of a shell makes of `--token "$TOKEN"`.
+  for (const [option, value] of [
+    ['--token', token],
+    ['--admin-token', adminToken],
+  ])
+    if (value !== undefined && !/^\S+$/.test(value))
+      throw new IpgraftError(
+        'OPTION_INVALID',
+        `${option}: sought a text without spaces, found ${value === '' ? 'none' : 'some'}`,
+      );
+  if (insecure) return;
+  if (!isLoopback(host) && token === undefined)
+    throw new IpgraftError(
+      'OPTION_INVALID',
+      `--host ${host} is reached from other machines: sought --token`,
+      {},
+      {
+        hint: 'Give a token, listen on 127.0.0.1 behind a proxy that asks for one, or pass --insecure.',
+      },
+    );
+  if (modelControl === 'explicit' && adminToken === undefined)
+    throw new IpgraftError(
+      'OPTION_INVALID',
+      '--model-control explicit: sought --admin-token',
+      {},
+      {
+        hint: 'Give an admin token, or pass --insecure.',
+      },
+    );
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function wholeNumber(option: string, text: string, least: number, most = Number.MAX_SAFE_INTEGER): number {
+  const number = numberOf(option, text);
+  if (Number.isInteger(number) && number >= least && number <= most) return number;
+  throw new IpgraftError(
+    'OPTION_INVALID',
+    `${option} ${text}: sought a whole number from ${least} to ${most}`,
+  );
+}
+
+type Signal = 'SIGTERM' | 'SIGINT';
+
+/** Waits for a signal to end, and for `stop`. A second signal ends the process at once, with the code that shells give for it. */
+async function ending(stop: (signal: Signal) => Promise<void>): Promise<void> {
+  let first: (signal: Signal) => void;
+  const told = new Promise<Signal>((resolve) => {
+    first = resolve;
+  });
+  let isStopping = false;
+  const on = (signal: Signal) => {
+    if (isStopping) process.exit(signal === 'SIGINT' ? 130 : 143);
+    isStopping = true;
+    first(signal);
+  };
+  process.on('SIGTERM', on).on('SIGINT', on);
+  try {
+    await stop(await told);
+  } finally {
+    process.off('SIGTERM', on).off('SIGINT', on);
+  }
+}

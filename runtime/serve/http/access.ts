@@ -1,0 +1,43 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { IpgraftError } from '../../../compiler/errors.js';
+
+/** Who may use a route: everybody, whoever has a token where there is one, or whoever has the admin token. */
+export type Access = 'open' | 'token' | 'admin';
+
+/** The tokens that the server knows. */
+export interface Tokens {
+  readonly token?: string;
+  /** Opens everything. Where there is none, so does `token`. */
+  readonly adminToken?: string;
+}
+
+/**
+ * Refuses a request whose `Authorization` header does not open a route. How long that takes says nothing of the tokens.
+ * @throws IpgraftError `SERVER_UNAUTHORIZED`, `SERVER_FORBIDDEN`
+ */
+export function authorize(access: Access, authorization: string | undefined, tokens: Tokens): void {
+  const { token, adminToken } = tokens;
+  const isAdminOnly = access === 'admin' && adminToken !== undefined;
+  if (access === 'open' || (token === undefined && !isAdminOnly)) return;
+  const given = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+  const isAdmin = given !== undefined && isSame(given, adminToken);
+  const isUser = given !== undefined && isSame(given, token);
+  if (isAdmin || (isUser && !isAdminOnly)) return;
+  if (isUser) throw new IpgraftError('SERVER_FORBIDDEN', 'this needs the admin token');
+  throw new IpgraftError(
+    'SERVER_UNAUTHORIZED',
+    authorization === undefined
+      ? `sought the header Authorization: Bearer ${isAdminOnly ? 'ADMIN_TOKEN' : 'TOKEN'}, found none`
+      : 'the token in the header Authorization is not the one that this server knows',
+  );
+}
+
+/** Digests have one length, which comparing in constant time asks for. */
+function isSame(given: string, known: string | undefined): boolean {
+  if (known === undefined) return false;
+  return timingSafeEqual(digest(given), digest(known));
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

@@ -1,0 +1,93 @@
+import { randomUUID } from 'node:crypto';
+import type { Writable } from 'node:stream';
+import { type FastifyInstance, type FastifyRequest, fastify, LogController } from 'fastify';
+import { authorize, type Tokens } from './access.js';
+import { decompress } from './compression.js';
+import { addInferRoute } from './infer-route.js';
+import { addModelRoutes } from './model-routes.js';
+import { addRepositoryRoutes } from './repository-routes.js';
+import type { Service } from './routes.js';
+import { sendJson } from './send.js';
+import { addServerRoutes } from './server-routes.js';
+import { answerTo } from './status.js';
+
+/** How the HTTP server is to be. */
+export interface HttpOptions extends Tokens {
+  /** Largest body, as it comes and decompressed. Bytes. */
+  readonly maxBody: number;
+  /** Where log lines go, as JSON; nowhere without it. */
+  readonly log?: Writable;
+  /** Milliseconds in which a request must have come in whole. */
+  readonly requestTimeout?: number;
+}
+
+/** Milliseconds for 64 MiB on a slow line. */
+const REQUEST_TIMEOUT = 60_000;
+
+/** The server of the Open Inference Protocol, not listening yet. */
+export function createHttpServer(service: Service, options: HttpOptions): FastifyInstance {
+  const { maxBody, log, requestTimeout = REQUEST_TIMEOUT } = options;
+  const app = fastify({
+    logger: log === undefined ? false : { stream: log },
+    // One line for each request of ours, below, in the place of two of Fastify's.
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: maxBody,
+    requestTimeout,
+    http: { headersTimeout: requestTimeout, connectionsCheckingInterval: Math.min(5000, requestTimeout) },
+    genReqId: ({ headers }) => {
+      const given = headers['x-request-id'];
+      return typeof given === 'string' && /^[\w.-]{1,128}$/.test(given) ? given : randomUUID();
+    },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1000 },
+    frameworkErrors: (error, request, reply) => {
+      const { status, text } = answerTo(error, request.id);
+      sendJson(reply, { error: text }, status);
+    },
+    clientErrorHandler: (error, socket) => {
+      if (!socket.writable || (error as NodeJS.ErrnoException).code === 'ECONNRESET')
+        return void socket.destroy();
+      const status = CLIENT_ERRORS[(error as NodeJS.ErrnoException).code ?? ''] ?? '400 Bad Request';
+      const body = JSON.stringify({ error: status.slice(4) });
+      const headers = `content-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close`;
+      socket.end(`HTTP/1.1 ${status}\r\n${headers}\r\n\r\n${body}`);
+    },
+  });
+  // Bodies are ours to read, whatever a client calls them: tritonclient gives them no type, or the wrong one.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request: FastifyRequest, body: Buffer) =>
+    decompress(body, request.headers['content-encoding'], maxBody),
+  );
+  // By the route that was found, not by the path: however a path is spelt, what it leads to is guarded.
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    authorize(request.routeOptions.config.access ?? 'token', request.headers.authorization, options);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, url } = request;
+    const line = { method, url, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 };
+    request.log[request.routeOptions.config.quiet ? 'debug' : 'info'](line, 'answered');
+  });
+  // A connection that stays open would hold up the end.
+  app.addHook('onSend', async (_, reply) => {
+    if (service.isDraining) reply.header('connection', 'close');
+  });
+  app.setErrorHandler((error, request, reply) => {
+    const { status, text } = answerTo(error, request.id);
+    if (status >= 500) request.log.error({ err: error }, 'failed');
+    if (status === 401) reply.header('www-authenticate', 'Bearer');
+    if (status === 415) reply.header('accept-encoding', 'gzip, deflate');
+    return sendJson(reply, { error: text }, status);
+  });
+  app.setNotFoundHandler((_, reply) => sendJson(reply, { error: 'there is nothing at this path' }, 404));
+  addServerRoutes(app, service);
+  addModelRoutes(app, service);
+  addRepositoryRoutes(app, service);
+  addInferRoute(app, service);
+  return app;
+}
+
+/** What is answered where no request was formed, by Node's code of the error. */
+const CLIENT_ERRORS: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+};

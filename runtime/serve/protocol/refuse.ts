@@ -1,0 +1,12 @@
+import { IpgraftError } from '../../../compiler/errors.js';
+import { printable } from '../../../compiler/printable.js';
+
+/** The error for a request that breaks the protocol: `SERVER_REQUEST`. */
+export function refusal(message: string): IpgraftError {
+  return new IpgraftError('SERVER_REQUEST', message);
+}
+
+/** A client's text as an answer repeats it: in quotes, {@link printable}. */
+export function quoted(text: string): string {
+  return `“${printable(text)}”`;
+}

@@ -1,0 +1,96 @@
+import type { InferenceSession } from 'onnxruntime-node';
+import { IpgraftError } from '../../../compiler/errors.js';
+import { failingAs, loadRuntime, type Runtime } from '../../session/load-runtime.js';
+import type { TensorMetadata } from '../tensor.js';
+import type { Frame } from './frames.js';
+import type { Loaded, LoadOrder, Ran, RunOrder } from './messages.js';
+import { datatypeOf, fromOrtTensor, toOrtTensor } from './ort-tensor.js';
+import { readInputs } from './read-inputs.js';
+
+/** A model in this process. */
+export interface LoadedModel {
+  readonly loaded: Loaded;
+  /**
+   * Runs the model; blocks this process.
+   * @throws IpgraftError `SERVER_INPUT` for bytes that are no values of their type, `RUNTIME_RUN`
+   */
+  run(order: RunOrder, parts: readonly Uint8Array[]): Promise<Frame<Ran>>;
+}
+
+/**
+ * Loads a model in onnxruntime-node.
+ * @throws IpgraftError `RUNTIME_MISSING`, `RUNTIME_LOAD`
+ */
+export async function loadModel(order: LoadOrder): Promise<LoadedModel> {
+  const ort = await loadRuntime();
+  const { defaults, shapeless, bytes, folder } = await readInputs(order.model);
+  const session = await createSession(ort, order, bytes, folder);
+  const loaded: Loaded = {
+    kind: 'loaded',
+    inputs: session.inputMetadata.map((input) => ({
+      ...metadata(input),
+      optional: defaults.some(({ name }) => name === input.name),
+      anyShape: shapeless.has(input.name),
+    })),
+    outputs: session.outputMetadata.map(metadata),
+  };
+  return {
+    loaded,
+    async run({ inputs, outputs }, parts) {
+      const start = process.hrtime.bigint();
+      const given = inputs.map((input, index) => ({ ...input, data: parts[index]! }));
+      const feeds = Object.fromEntries(
+        [...defaults, ...given].map((input) => [input.name, toOrtTensor(ort, input)]),
+      );
+      const fed = process.hrtime.bigint();
+      const results = await failingAs(
+        'RUNTIME_RUN',
+        () => session.run(feeds, outputs),
+        'Its message says why.',
+      );
+      const computed = process.hrtime.bigint();
+      const tensors = outputs.map((name) => fromOrtTensor(name, results[name]!));
+      const head: Ran = {
+        kind: 'ran',
+        outputs: tensors.map(({ name, datatype, shape }) => ({ name, datatype, shape })),
+        computeInput: Number(fed - start),
+        computeInfer: Number(computed - fed),
+        computeOutput: Number(process.hrtime.bigint() - computed),
+      };
+      return { head, parts: tensors.map(({ data }) => data) };
+    },
+  };
+}
+
+/** A function of its own, so that nothing holds the bytes of a model once it is loaded. */
+function createSession(
+  ort: Runtime,
+  { model, threads, provider }: LoadOrder,
+  bytes: Uint8Array | null,
+  folder: string,
+): Promise<InferenceSession> {
+  const options: InferenceSession.SessionOptions = {
+    // Only what ends in an error is worth a line.
+    logSeverityLevel: 3,
+    executionProviders: [provider],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+  };
+  if (bytes === null) return failingAs('RUNTIME_LOAD', () => ort.InferenceSession.create(model, options));
+  // A model without a path does not know where its data files are.
+  const extra = { session: { model_external_initializers_file_folder_path: folder } };
+  return failingAs('RUNTIME_LOAD', () => ort.InferenceSession.create(bytes, { ...options, extra }));
+}
+
+/** What the protocol says of an input or output; symbols of dimensions are −1. */
+function metadata(value: InferenceSession.ValueMetadata): TensorMetadata {
+  const type = value.isTensor ? value.type : 'no tensor';
+  const datatype = datatypeOf(type);
+  if (datatype === undefined || !value.isTensor)
+    throw new IpgraftError('RUNTIME_LOAD', `“${value.name}” is ${type}, which cannot be served`);
+  return {
+    name: value.name,
+    datatype,
+    shape: value.shape.map((size) => (typeof size === 'number' ? size : -1)),
+  };
+}

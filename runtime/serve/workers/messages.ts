@@ -1,0 +1,58 @@
+import type { ErrorCode, Facts } from '../../../compiler/errors.js';
+import type { ModelInterface } from '../backend.js';
+import type { Tensor, TensorMetadata } from '../tensor.js';
+
+/** Where a model runs: ONNX Runtime's name of an execution provider. What it cannot run falls back to the CPU. */
+export type Provider = 'cpu' | 'webgpu' | 'cuda';
+
+/** Which model a worker is to load, and how: its only argument, as JSON. */
+export interface LoadOrder {
+  /** Path of the ONNX file. */
+  readonly model: string;
+  /** Threads of one run. */
+  readonly threads: number;
+  readonly provider: Provider;
+}
+
+/** A tensor without its bytes: they are the part of the frame at the same index. */
+export type TensorHead = Omit<Tensor, 'data'>;
+
+/** What a worker is asked to run; the parts are the inputs' bytes. */
+export interface RunOrder {
+  readonly inputs: readonly TensorHead[];
+  /** Names of the outputs to compute, in the order in which they are answered. */
+  readonly outputs: readonly string[];
+}
+
+/** An input as a worker found it. */
+export interface ServedInput extends TensorMetadata {
+  readonly optional: boolean;
+  /** Whether the model says nothing of its shape, not even the rank; `shape` is empty then. */
+  readonly anyShape: boolean;
+}
+
+/** What a worker says once, when it has loaded its model. */
+export interface Loaded extends ModelInterface {
+  readonly kind: 'loaded';
+  readonly inputs: readonly ServedInput[];
+}
+
+/** What a worker says of a run; the parts are the outputs' bytes. Nanoseconds. */
+export interface Ran {
+  readonly kind: 'ran';
+  readonly outputs: readonly TensorHead[];
+  readonly computeInput: number;
+  readonly computeInfer: number;
+  readonly computeOutput: number;
+}
+
+/** An error of a worker that can go on, as the data of an IpgraftError. */
+export interface Failed {
+  readonly kind: 'failed';
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly facts: Facts;
+  readonly hint: string;
+}
+
+export type Answer = Loaded | Ran | Failed;

@@ -1,0 +1,73 @@
+/** Runs others' clients against the command line's server: `npm run test:clients`. Needs Python, and installs them once. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { MAIN } from '../command.js';
+import { freshFolder } from '../fixtures.js';
+import { countingModel, identityModel } from '../serve/small-models.js';
+import { pythonEnvironment } from '../slow/python.js';
+
+const TYPES = [
+  'bool',
+  'int8',
+  'int16',
+  'int32',
+  'int64',
+  'uint8',
+  'uint16',
+  'uint32',
+  'uint64',
+  'float16',
+  'float',
+  'double',
+  'string',
+] as const;
+
+function repository(): string {
+  const folder = freshFolder();
+  const place = (name: string, model: string) => {
+    const path = join(folder, name, '1', 'model.onnx');
+    mkdirSync(dirname(path), { recursive: true });
+    copyFileSync(model, path);
+  };
+  for (const type of TYPES) place(type, identityModel(['x', type, ['rows', 'columns']]));
+  place('slow', countingModel());
+  return folder;
+}
+
+/** Where a server that has been started listens. */
+async function urlOf(server: ChildProcess): Promise<string> {
+  const [line] = await once(createInterface(server.stdout!), 'line');
+  return (JSON.parse(line as string) as { url: string }).url;
+}
+
+const environment = pythonEnvironment('clients', 'test/clients/requirements.txt');
+if ('missing' in environment) {
+  console.error(`no tritonclient: ${environment.missing}`);
+  process.exitCode = 1;
+} else {
+  const options = [
+    '--port',
+    '0',
+    '--json',
+    '--token',
+    't0',
+    '--admin-token',
+    't1',
+    '--model-control',
+    'explicit',
+  ];
+  const server = spawn(process.execPath, [MAIN, 'serve', repository(), ...options], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const url = new URL(await urlOf(server));
+  const script = ['test/clients/triton_http.py', url.host, 't0', 't1'];
+  const { status } = spawnSync(environment.python, script, { stdio: 'inherit', timeout: 300_000 });
+  const ended = once(server, 'exit');
+  server.kill('SIGINT');
+  const [code] = await ended;
+  if (code !== 0) console.error(`the server ended with ${code}`);
+  process.exitCode = status === 0 && code === 0 ? 0 : 1;
+}

@@ -101,7 +101,8 @@ export function serveCommand(terminal: Terminal): Command {
         for (const { name, version } of models) row(terminal.print, 'model', `${name}  version ${version}`);
         row(terminal.print, 'listens', url);
       }
-      if (terminal.signal.aborted) return stop(0, 0);
+      if (terminal.signal.aborted) await stop(0, 0);
+      terminal.signal.throwIfAborted();
       // Whoever presses Ctrl-C sees no balancer that must notice first.
       await ending((signal) => stop(signal === 'SIGTERM' ? drain : 0, GRACE));
     });

@@ -36,6 +36,8 @@ export interface ServeReport {
 
 /** Milliseconds that requests get to end after the server has stopped listening. */
 const GRACE = 30_000;
+/** More milliseconds Node's timers take for none. */
+const LONGEST = 2 ** 31 - 1;
 
 /** `ipgraft serve`. Ends, with 0, when it is told to by SIGTERM or Ctrl-C; a second signal ends it at once. */
 export function serveCommand(terminal: Terminal): Command {
@@ -73,11 +75,11 @@ export function serveCommand(terminal: Terminal): Command {
         port: wholeNumber('--port', flags.port, 0, 65_535),
         modelControl: flags.modelControl,
         maxBody: wholeNumber('--max-body', flags.maxBody, 1),
-        timeout: wholeNumber('--timeout', flags.timeout, 1),
+        timeout: wholeNumber('--timeout', flags.timeout, 1, LONGEST),
         ...(flags.token !== undefined && { token: flags.token }),
         ...(flags.adminToken !== undefined && { adminToken: flags.adminToken }),
       };
-      const drain = wholeNumber('--drain', flags.drain, 0);
+      const drain = wholeNumber('--drain', flags.drain, 0, LONGEST);
       const runs = {
         provider: flags.provider,
         workers: wholeNumber('--workers', flags.workers, 1),

@@ -36,6 +36,8 @@ export interface ServeReport {
 
 /** Milliseconds that requests get to end after the server has stopped listening. */
 const GRACE = 30_000;
+/** More milliseconds Node's timers take for none. */
+const LONGEST = 2 ** 31 - 1;
 
 /** `ipgraft serve`. Ends, with 0, when it is told to by SIGTERM or Ctrl-C; a second signal ends it at once. */
 export function serveCommand(terminal: Terminal): Command {
@@ -73,11 +75,11 @@ export function serveCommand(terminal: Terminal): Command {
         port: wholeNumber('--port', flags.port, 0, 65_535),
         modelControl: flags.modelControl,
         maxBody: wholeNumber('--max-body', flags.maxBody, 1),
-        timeout: wholeNumber('--timeout', flags.timeout, 1),
+        timeout: wholeNumber('--timeout', flags.timeout, 1, LONGEST),
         ...(flags.token !== undefined && { token: flags.token }),
         ...(flags.adminToken !== undefined && { adminToken: flags.adminToken }),
       };
-      const drain = wholeNumber('--drain', flags.drain, 0);
+      const drain = wholeNumber('--drain', flags.drain, 0, LONGEST);
       const runs = {
         provider: flags.provider,
         workers: wholeNumber('--workers', flags.workers, 1),
@@ -101,7 +103,8 @@ export function serveCommand(terminal: Terminal): Command {
         for (const { name, version } of models) row(terminal.print, 'model', `${name}  version ${version}`);
         row(terminal.print, 'listens', url);
       }
-      if (terminal.signal.aborted) return stop(0, 0);
+      if (terminal.signal.aborted) await stop(0, 0);
+      terminal.signal.throwIfAborted();
       // Whoever presses Ctrl-C sees no balancer that must notice first.
       await ending((signal) => stop(signal === 'SIGTERM' ? drain : 0, GRACE));
     });

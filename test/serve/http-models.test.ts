@@ -254,6 +254,17 @@ describe('the model repository', () => {
     assert.deepEqual((await post(url, 'index')).json, []);
   });
 
+  it('when one model does not load at the start, those before it are closed', async () => {
+    const first = echoModel();
+    const loadModel = async (path: string) => {
+      if (path.includes('/b/')) throw new IpgraftError('RUNTIME_LOAD', 'broken');
+      return first;
+    };
+    const folder = emptyRepository('a/1', 'b/1');
+    await assert.rejects(startServer({}, { folder, loadModel }), { code: 'RUNTIME_LOAD' });
+    assert.equal(first.closed, 1);
+  });
+
   it('a folder without models, or none at all, is refused', async () => {
     for (const folder of [emptyRepository(), 'no/such/folder', 'README.md'])
       await assert.rejects(startServer({}, { folder }), { code: 'SERVER_REPOSITORY' });

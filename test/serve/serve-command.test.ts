@@ -175,6 +175,7 @@ describe('ipgraft serve', () => {
       [['--port', '70000'], /--port 70000: sought a whole number from 0 to 65535/],
       [['--workers', '0'], /--workers 0/],
       [['--timeout', '1.5'], /--timeout 1\.5/],
+      [['--timeout', '2147483648'], /from 1 to 2147483647/],
       [['--provider', 'tpu'], /tpu/],
     ] as const) {
       const { code, stderr } = await ipgraft('serve', folder, ...options);

@@ -51,6 +51,8 @@ async function infer(
 /** Aborted when the client goes away before it has its answer. */
 function goneSignal(reply: FastifyReply): AbortSignal {
   const gone = new AbortController();
+  // While its body was decompressed, perhaps.
+  if (reply.request.socket.destroyed) gone.abort();
   reply.raw.once('close', () => {
     if (reply.raw.writableFinished) return;
     reply.log.info('the client has gone');

@@ -10,10 +10,10 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   SERVER_MODEL_UNKNOWN: 404,
   SERVER_TOO_LARGE: 413,
   SERVER_ENCODING: 415,
-  // Nobody reads it; the log shows that the client was the one who left.
-  SERVER_CANCELLED: 499,
   SERVER_UNSUPPORTED: 501,
   SERVER_BUSY: 503,
+  // Whoever reads this has not gone away: the model was closed.
+  SERVER_CANCELLED: 503,
   SERVER_MODEL_NOT_READY: 503,
   SERVER_TIMEOUT: 504,
 };

@@ -34,7 +34,7 @@ export class ModelRepository {
   private readonly loaded = new Map<string, LoadedModel>();
   private readonly changes = new Map<string, { readonly kind: Change; readonly done: Promise<void> }>();
   private readonly reasons = new Map<string, string>();
-  private readonly retiring = new Set<Promise<void>>();
+  private readonly retiring = new Set<ServedModel>();
   private isClosed = false;
 
   /** @param start loads a model file */
@@ -114,17 +114,21 @@ export class ModelRepository {
       const old = this.loaded.get(name);
       this.loaded.delete(name);
       this.reasons.set(name, 'unloaded');
-      await old?.model.close(GRACE);
+      if (old !== undefined) await this.retire(old.model);
     });
   }
 
-  /** Ends every model, those that are being replaced too. */
+  /** Ends every model, those too that are on their way out; waits for those that are being loaded. */
   async close(grace = 0): Promise<void> {
     this.isClosed = true;
+    const end = () => {
+      const models = [...this.ready.map(({ model }) => model), ...this.retiring];
+      this.loaded.clear();
+      return Promise.all(models.map((model) => model.close(grace)));
+    };
+    await end();
     await Promise.allSettled([...this.changes.values()].map(({ done }) => done));
-    const models = this.ready;
-    this.loaded.clear();
-    await Promise.all([...models.map(({ model }) => model.close(grace)), ...this.retiring]);
+    await end();
   }
 
   /** Waits until no other change of the model is under way. */
@@ -155,9 +159,14 @@ export class ModelRepository {
     const loadSeconds = (performance.now() - began) / 1000;
     this.loaded.set(name, { name, version, model, statistics: new InferenceStatistics(), loadSeconds });
     this.reasons.delete(name);
-    if (old === undefined) return;
-    const retired = old.model.close(GRACE).finally(() => this.retiring.delete(retired));
-    this.retiring.add(retired);
+    // Nobody waits for what still runs there.
+    if (old !== undefined) void this.retire(old.model);
+  }
+
+  private async retire(model: ServedModel): Promise<void> {
+    this.retiring.add(model);
+    await model.close(GRACE);
+    this.retiring.delete(model);
   }
 }
 

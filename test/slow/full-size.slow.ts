@@ -2,10 +2,20 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createReadStream, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  createReadStream,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ModelDiff } from '../../compiler/diff/model-diff.js';
 import { SD15_FP16, SD15_FP32, writeFullSizeAdapter, writeFullSizeModel } from '../../fixtures/full-size.js';
 import { loadSession, type Session, type Values } from '../../runtime/session/session.js';
 import { normalNumbers } from '../../runtime/validate/seeded-inputs.js';
@@ -20,6 +30,15 @@ async function digest(path: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
   return hash.digest('hex');
+}
+
+function flipBit(path: string, at: number): void {
+  const file = openSync(path, 'r+');
+  const byte = Buffer.alloc(1);
+  readSync(file, byte, 0, 1, at);
+  byte[0]! ^= 1;
+  writeSync(file, byte, 0, 1, at);
+  closeSync(file);
 }
 
 function compiled(...args: readonly string[]): void {
@@ -101,6 +120,30 @@ for (const model of [SD15_FP16, SD15_FP32]) {
         assert.notDeepEqual(await step(patched, 4, 1), expected);
         await patched.release();
       }
+    });
+
+    it('diff proves both, says what is open without the adapter, and finds one bit in gigabytes', () => {
+      const diff = (...args: readonly string[]) => {
+        const { code, stdout } = ipgraftProcess('diff', base, ...args, '--json');
+        return { code, ...(JSON.parse(stdout) as ModelDiff) };
+      };
+      for (const path of [beside, copy]) {
+        const { code, proof } = diff(path);
+        assert.deepEqual([code, proof?.holds, proof?.faults], [0, true, []]);
+        assert.match(proof!.open.join(), /^the data of 32 inserted tensors, \d{8} bytes/);
+        const { proof: whole } = diff(path, '-a', adapter);
+        assert.deepEqual([whole?.holds, whole?.open, whole?.source], [true, [], 'recomputed']);
+      }
+      const weights = model === SD15_FP16 ? copy : join(elsewhere, 'model.onnx_data');
+      flipBit(weights, Math.floor(statSync(weights).size / 2));
+      const { code, proof, changes } = diff(copy);
+      assert.equal(code, 1);
+      assert.deepEqual(
+        proof!.unexplained.map((i) => [changes[i]!.subject, changes[i]!.aspects[0]!.kind]),
+        [['initializer', 'changed']],
+      );
+      flipBit(weights, Math.floor(statSync(weights).size / 2));
+      assert.equal(diff(copy).code, 0);
     });
 
     it('Ctrl-C while it is copied leaves nothing behind', () => leavesNothing(base, adapter));

@@ -1,4 +1,5 @@
 import { IpgraftError } from '../compiler/errors.js';
+import { externalSegment } from '../compiler/onnx/external-data.js';
 import type { Segment } from '../compiler/wire/rope.js';
 import type { OpenedModel } from './open.js';
 
@@ -14,7 +15,5 @@ export async function locateData(opened: OpenedModel, name: string): Promise<Seg
       { tensor: name },
     );
   }
-  const { location, offset, length } = tensor.external;
-  const source = await opened.folder.open(location);
-  return { kind: 'stored', length: length ?? source.size - offset, source, offset };
+  return externalSegment(opened.folder, tensor.external);
 }

@@ -30,31 +30,23 @@ export interface OtherRecord {
   readonly content: Rope;
 }
 
-/** Reads a GraphProto. */
-export function graphBody(message: Rope): Body {
+/** Reads a GraphProto; of a model's main graph, nodes, tensors, inputs and outputs are read already. */
+export function graphBody(message: Rope, known?: Graph): Body {
   const records = recordsOf(message);
   const all = (number: number) => records.filter((record) => record.number === number);
-  return {
+  const infos = (number: number) => all(number).map(({ content, start }) => new ValueInfo(content, start));
+  const items = known ?? {
     nodes: all(GRAPH.node).map(({ content, start }) => new Node(content, start)),
     initializers: all(GRAPH.initializer).map(({ content, start }) => new Initializer(content, start)),
-    inputs: all(GRAPH.input).map(({ content, start }) => new ValueInfo(content, start)),
-    outputs: all(GRAPH.output).map(({ content, start }) => new ValueInfo(content, start)),
-    values: all(GRAPH.valueInfo).map(({ content, start }) => new ValueInfo(content, start)),
-    rest: records.filter(({ number }) => !GRAPH_KINDS.has(number)),
+    inputs: infos(GRAPH.input),
+    outputs: infos(GRAPH.output),
   };
-}
-
-/** A model's main graph, whose records are read already. */
-export function mainBody(message: Rope, graph: Graph): Body {
-  const records = recordsOf(message);
   return {
-    nodes: graph.nodes,
-    initializers: [...graph.initializers.values()],
-    inputs: [...graph.inputs.values()],
-    outputs: [...graph.outputs.values()],
-    values: records
-      .filter(({ number }) => number === GRAPH.valueInfo)
-      .map(({ content, start }) => new ValueInfo(content, start)),
+    nodes: items.nodes,
+    initializers: [...items.initializers.values()],
+    inputs: [...items.inputs.values()],
+    outputs: [...items.outputs.values()],
+    values: infos(GRAPH.valueInfo),
     rest: records.filter(({ number }) => !GRAPH_KINDS.has(number)),
   };
 }

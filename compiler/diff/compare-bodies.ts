@@ -108,7 +108,7 @@ function pairNodes(a: Body, b: Body, known: ReadonlyMap<ValueName, ValueName>): 
 }
 
 function compared(body: Body, interner: Interner): Compared {
-  const tensors = new Map(body.initializers.map((tensor) => [tensor.name, tensor]));
+  const tensors = byName(body.initializers);
   const inputs = new Map(body.inputs.map((input) => [input.name, input]));
   return {
     flow: new Dataflow(body),

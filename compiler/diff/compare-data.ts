@@ -1,7 +1,5 @@
 import type { ByteSource } from '../io/byte-source.js';
-import type { ModelFolder } from '../io/model-folder.js';
-import type { ExternalData } from '../onnx/tensor-header.js';
-import { Rope, type Segment } from '../wire/rope.js';
+import type { Rope, Segment } from '../wire/rope.js';
 import { wholeSegment } from '../wire/segment-bytes.js';
 
 /** What is compared at once. Bytes. */
@@ -9,13 +7,6 @@ const CHUNK = 1024 * 1024;
 
 /** Says how far a comparison of weights is. Bytes. */
 export type OnCompared = (bytes: number) => void;
-
-/** Bytes that a tensor names outside its model. */
-export async function externalData(folder: ModelFolder, external: ExternalData): Promise<Rope> {
-  const source = await folder.open(external.location);
-  const length = external.length ?? source.size - external.offset;
-  return new Rope([{ kind: 'stored', length, source, offset: external.offset }]);
-}
 
 /**
  * The first byte in which two ropes differ; `null` where they are equal. What lies at one place of one file is equal without being

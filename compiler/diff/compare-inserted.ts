@@ -1,8 +1,9 @@
 import type { Journal } from '../edit/journal.js';
+import { externalSegment } from '../onnx/external-data.js';
 import type { Graph } from '../onnx/graph.js';
 import type { Initializer } from '../onnx/initializer.js';
-import { sameBytes } from '../wire/rope.js';
-import { externalData, firstDifference, type OnCompared } from './compare-data.js';
+import { Rope, sameBytes } from '../wire/rope.js';
+import { firstDifference, type OnCompared } from './compare-data.js';
 import type { ComparedModel } from './compare-models.js';
 
 /**
@@ -36,7 +37,8 @@ export async function compareInserted(
   async function compare(sought: Initializer, found: Initializer): Promise<string | null> {
     if (sought.dataType !== found.dataType || `${sought.dims}` !== `${found.dims}`)
       return 'has another type or shape';
-    const data = found.external === null ? found.raw : await externalData(folder, found.external);
+    const { external } = found;
+    const data = external === null ? found.raw : new Rope([await externalSegment(folder, external)]);
     if (sought.raw === null || data === null) return 'has no data';
     const at = await firstDifference(sought.raw, data, onCompared);
     return at === null ? null : `has other data from byte ${at} on`;

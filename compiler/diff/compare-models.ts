@@ -1,12 +1,13 @@
 import type { ModelFolder } from '../io/model-folder.js';
+import { externalSegment } from '../onnx/external-data.js';
 import type { Model } from '../onnx/read-model.js';
 import { FUNCTION, MODEL, OPSET } from '../onnx/schema.js';
 import { readEntry } from '../onnx/tensor-header.js';
 import { fields, integer, text } from '../wire/fields.js';
-import type { Rope } from '../wire/rope.js';
-import { functionBody, mainBody, recordsOf } from './body.js';
+import { Rope } from '../wire/rope.js';
+import { functionBody, graphBody, recordsOf } from './body.js';
 import { compareBodies } from './compare-bodies.js';
-import { externalData, firstDifference, type OnCompared } from './compare-data.js';
+import { firstDifference, type OnCompared } from './compare-data.js';
 import type { Data } from './compare-tensor.js';
 import {
   type Change,
@@ -37,7 +38,8 @@ export async function compareModels(
 ): Promise<ModelDiff> {
   const findings: Findings = { changes: [], compared: new Map() };
   const data: Data = {
-    external: (side, external) => externalData((side === 'a' ? a : b).folder, external),
+    external: async (side, external) =>
+      new Rope([await externalSegment((side === 'a' ? a : b).folder, external)]),
     firstDifference: (x, y) => firstDifference(x, y, onCompared),
   };
   const [ours, theirs] = [partsOf(a.file), partsOf(b.file)];
@@ -47,8 +49,8 @@ export async function compareModels(
   compareTexts(report, 'opset', ours.opsets, theirs.opsets);
   compareTexts(report, 'metadata', ours.metadata, theirs.metadata);
   await compareBodies(
-    mainBody(ours.graph, a.graph),
-    mainBody(theirs.graph, b.graph),
+    graphBody(ours.graph, a.graph),
+    graphBody(theirs.graph, b.graph),
     '',
     new Map(),
     data,

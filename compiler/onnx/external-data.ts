@@ -1,5 +1,6 @@
 import { IpgraftError } from '../errors.js';
 import { checkLocation, type ModelFolder } from '../io/model-folder.js';
+import type { StoredSegment } from '../wire/rope.js';
 import type { Graph } from './graph.js';
 import type { ExternalData } from './tensor-header.js';
 
@@ -41,6 +42,15 @@ export async function checkExternalData(graph: Graph, folder: ModelFolder): Prom
   }
   for (const tensor of tensors) checkRange(tensor, sizes.get(tensor.external.location)!);
   return [...sizes.keys()];
+}
+
+/** The bytes that a tensor names outside its model. @throws IpgraftError `MODEL_EXTERNAL_*` */
+export async function externalSegment(
+  folder: ModelFolder,
+  { location, offset, length }: ExternalData,
+): Promise<StoredSegment> {
+  const source = await folder.open(location);
+  return { kind: 'stored', length: length ?? source.size - offset, source, offset };
 }
 
 function checkRange({ name, external }: ExternalTensor, size: number): void {

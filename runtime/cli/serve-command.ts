@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
+import { PROVIDERS, type Provider } from '../session/load-runtime.js';
 import { numberOf } from './number-option.js';
 import { row } from './print-report.js';
 import type { Terminal } from './terminal.js';
@@ -7,7 +8,7 @@ import type { Terminal } from './terminal.js';
 interface ServeFlags {
   readonly port: string;
   readonly host: string;
-  readonly provider: 'cpu' | 'webgpu' | 'cuda';
+  readonly provider: Provider;
   readonly workers: string;
   readonly threads?: string;
   readonly queue: string;
@@ -46,11 +47,7 @@ export function serveCommand(terminal: Terminal): Command {
     .argument('<dir>', 'a folder of models: DIR/MODEL/VERSION/model.onnx')
     .option('--port <n>', 'where to listen; 0 for any that is free', '8000')
     .option('--host <address>', 'where to listen', '127.0.0.1')
-    .addOption(
-      new Option('--provider <name>', 'what runs the models')
-        .choices(['cpu', 'webgpu', 'cuda'])
-        .default('cpu'),
-    )
+    .addOption(new Option('--provider <name>', 'what runs the models').choices(PROVIDERS).default('cpu'))
     .option('--workers <n>', 'processes for each model, which run one request each', '1')
     .option('--threads <n>', 'threads of each process')
     .option('--queue <n>', 'requests that wait for each model', '64')

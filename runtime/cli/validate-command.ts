@@ -5,7 +5,7 @@ import type { Adapter } from '../../passes/adapter/adapter.js';
 import { validationReport } from '../html/validation-report.js';
 import { writeReport } from '../html/write-report.js';
 import { openAdapters, openModel } from '../open.js';
-import { PROVIDERS, type Provider } from '../session/session.js';
+import { PROVIDERS, type Provider } from '../session/load-runtime.js';
 import { validate } from '../validate/validate.js';
 import type { Check, SiteNumbers, Validation } from '../validate/validation.js';
 import { row } from './print-report.js';

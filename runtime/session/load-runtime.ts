@@ -1,6 +1,17 @@
+import type { InferenceSession } from 'onnxruntime-node';
 import { IpgraftError } from '../../compiler/errors.js';
 
 export type Runtime = typeof import('onnxruntime-node');
+
+/** ONNX Runtime's execution providers that can be asked for. What one cannot run falls back to the CPU. */
+export const PROVIDERS = ['cpu', 'webgpu', 'cuda'] as const;
+export type Provider = (typeof PROVIDERS)[number];
+
+/** A model in memory, and the folder in which the data lies that it names. */
+export interface ModelBytes {
+  readonly bytes: Uint8Array;
+  readonly folder: string;
+}
 
 /**
  * onnxruntime-node, an optional peer: loaded when a model is to be run.
@@ -31,4 +42,20 @@ export async function failingAs<T>(
       hint === undefined ? { cause } : { cause, hint },
     );
   }
+}
+
+/** Makes a session of a model, a file or one in memory. @throws IpgraftError `RUNTIME_LOAD` */
+export function createSession(
+  ort: Runtime,
+  model: string | ModelBytes,
+  provider: Provider,
+  more: InferenceSession.SessionOptions = {},
+): Promise<InferenceSession> {
+  // Only what ends in an error is worth a line: warnings about inputs with defaults are not.
+  const options = { logSeverityLevel: 3, executionProviders: [provider], ...more } as const;
+  if (typeof model === 'string')
+    return failingAs('RUNTIME_LOAD', () => ort.InferenceSession.create(model, options));
+  // A model without a path does not know where its data files are.
+  const extra = { session: { model_external_initializers_file_folder_path: model.folder } };
+  return failingAs('RUNTIME_LOAD', () => ort.InferenceSession.create(model.bytes, { ...options, extra }));
 }

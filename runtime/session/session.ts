@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { decodeFloats, encodeFloats } from '../../compiler/checkpoint/number-format.js';
 import { IpgraftError } from '../../compiler/errors.js';
-import { failingAs, loadRuntime, type Runtime } from './load-runtime.js';
+import {
+  createSession,
+  failingAs,
+  loadRuntime,
+  type ModelBytes,
+  type Provider,
+  type Runtime,
+} from './load-runtime.js';
 
 /** Numbers with a shape. */
 export interface Values {
@@ -23,16 +30,6 @@ export interface Session {
 
 /** Which of ONNX Runtime's providers ran how many nodes, by its own name: `CPUExecutionProvider`. */
 export type NodeCounts = ReadonlyMap<string, number>;
-
-/** ONNX Runtime's execution providers that can be asked for. */
-export const PROVIDERS = ['cpu', 'webgpu', 'cuda'] as const;
-export type Provider = (typeof PROVIDERS)[number];
-
-/** A model in memory, and the folder in which the data lies that it names. */
-export interface ModelBytes {
-  readonly bytes: Uint8Array;
-  readonly folder: string;
-}
 
 /**
  * Loads a model, a file or one in memory. Nodes that a provider does not take run on the CPU.
@@ -115,7 +112,7 @@ async function create(
   profiling: InferenceSession.SessionOptions = {},
 ): Promise<InferenceSession> {
   try {
-    return await failingAs('RUNTIME_LOAD', () => createOn(ort, model, provider, profiling));
+    return await createSession(ort, model, provider, profiling);
   } catch (cause) {
     if (provider === 'cpu') throw cause;
     await (await create(ort, model, 'cpu')).release();
@@ -126,23 +123,6 @@ async function create(
       { cause },
     );
   }
-}
-
-function createOn(
-  ort: Runtime,
-  model: string | ModelBytes,
-  provider: Provider,
-  profiling: InferenceSession.SessionOptions,
-): Promise<InferenceSession> {
-  // Only what ends in an error is worth a line: warnings about inputs with defaults are not.
-  const options: InferenceSession.SessionOptions = {
-    logSeverityLevel: 3,
-    executionProviders: [provider],
-    ...profiling,
-  };
-  if (typeof model === 'string') return ort.InferenceSession.create(model, options);
-  const session = { model_external_initializers_file_folder_path: model.folder };
-  return ort.InferenceSession.create(model.bytes, { ...options, extra: { session } });
 }
 
 function toTensor(ort: Runtime, { data, dims }: Values, type: string): Tensor {

@@ -6,7 +6,7 @@ import { placeWeights } from '../../compiler/onnx/place-weights.js';
 import { writeModel } from '../../compiler/onnx/write-model.js';
 import { bytesOf } from '../../compiler/wire/segment-bytes.js';
 import type { OpenedModel } from '../open.js';
-import type { ModelBytes } from '../session/session.js';
+import type { ModelBytes } from '../session/load-runtime.js';
 
 /**
  * A copy of a model, in memory, that gives `values` beside its outputs. Its large weights stay in the file, which the copy names, so that it

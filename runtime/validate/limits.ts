@@ -1,7 +1,7 @@
 import { DATA_TYPE } from '../../compiler/onnx/data-type.js';
 import type { Graph } from '../../compiler/onnx/graph.js';
 import { isQuantizer } from '../../passes/quantizers.js';
-import type { Provider } from '../session/session.js';
+import type { Provider } from '../session/load-runtime.js';
 
 /** How far apart two ways to compute the same may be, relative to the largest value. */
 export interface Limits {

@@ -1,6 +1,7 @@
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs';
 import type { OpenedModel } from '../open.js';
-import { loadSession, type Provider, type Values } from '../session/session.js';
+import type { Provider } from '../session/load-runtime.js';
+import { loadSession, type Values } from '../session/session.js';
 import { imageTerm, linear } from './attention-formula.js';
 import { compared, type OutNumbers } from './comparison.js';
 import { diagnose, diagnoseBehind, diagnoseOut } from './diagnose.js';

@@ -1,5 +1,5 @@
 import type { Datatype, Tensor, TensorMetadata } from '../tensor.js';
-import { refusal } from './refuse.js';
+import { kindOf, refusal } from './refuse.js';
 import { elementCount, named } from './shape.js';
 
 /** Whole numbers that JSON carries as they are. */
@@ -133,16 +133,6 @@ function truth(input: TensorMetadata, element: unknown): boolean {
 function text(input: TensorMetadata, element: unknown): string {
   if (typeof element === 'string') return element;
   throw refusal(`${named('input', input)}: sought strings, found ${kindOf(element)}`);
-}
-
-function kindOf(value: unknown): string {
-  return value === null
-    ? 'null'
-    : Array.isArray(value)
-      ? 'array'
-      : value === undefined
-        ? 'nothing'
-        : typeof value;
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: NodeJS.TypedArray): Uint8Array {

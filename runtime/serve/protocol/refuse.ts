@@ -10,3 +10,14 @@ export function refusal(message: string): IpgraftError {
 export function quoted(text: string): string {
   return `“${printable(text)}”`;
 }
+
+/** What JSON a value is, for a refusal. */
+export function kindOf(value: unknown): string {
+  return value === null
+    ? 'null'
+    : Array.isArray(value)
+      ? 'array'
+      : value === undefined
+        ? 'nothing'
+        : typeof value;
+}

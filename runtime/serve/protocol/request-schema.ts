@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { DATATYPE_SIZE, type Datatype } from '../tensor.js';
-import { quoted, refusal } from './refuse.js';
+import { kindOf, quoted, refusal } from './refuse.js';
 
 /** What a parameter of a request, an input or an output may be. */
 export type Parameter = string | number | boolean;
@@ -52,14 +52,7 @@ function found(value: unknown, path: readonly PropertyKey[]): unknown {
 }
 
 function shown(value: unknown): string {
-  if (typeof value === 'string') return quoted(value);
-  return value === null
-    ? 'null'
-    : Array.isArray(value)
-      ? 'array'
-      : value === undefined
-        ? 'nothing'
-        : typeof value;
+  return typeof value === 'string' ? quoted(value) : kindOf(value);
 }
 
 /** Parameters by name; a Map, because names are the client's. */

@@ -1,6 +1,6 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { IpgraftError } from '../../../compiler/errors.js';
-import { failingAs, loadRuntime, type Runtime } from '../../session/load-runtime.js';
+import { createSession, failingAs, loadRuntime, type Runtime } from '../../session/load-runtime.js';
 import type { TensorMetadata } from '../tensor.js';
 import type { Frame } from './frames.js';
 import type { Loaded, LoadOrder, Ran, RunOrder } from './messages.js';
@@ -24,7 +24,7 @@ export interface LoadedModel {
 export async function loadModel(order: LoadOrder): Promise<LoadedModel> {
   const ort = await loadRuntime();
   const { defaults, shapeless, bytes, folder } = await readInputs(order.model);
-  const session = await createSession(ort, order, bytes, folder);
+  const session = await sessionOf(ort, order, bytes, folder);
   const loaded: Loaded = {
     kind: 'loaded',
     inputs: session.inputMetadata.map((input) => ({
@@ -63,23 +63,14 @@ export async function loadModel(order: LoadOrder): Promise<LoadedModel> {
 }
 
 /** A function of its own, so that nothing holds the bytes of a model once it is loaded. */
-function createSession(
+function sessionOf(
   ort: Runtime,
   { model, threads, provider }: LoadOrder,
   bytes: Uint8Array | null,
   folder: string,
 ): Promise<InferenceSession> {
-  const options: InferenceSession.SessionOptions = {
-    // Only what ends in an error is worth a line.
-    logSeverityLevel: 3,
-    executionProviders: [provider],
-    intraOpNumThreads: threads,
-    interOpNumThreads: 1,
-  };
-  if (bytes === null) return failingAs('RUNTIME_LOAD', () => ort.InferenceSession.create(model, options));
-  // A model without a path does not know where its data files are.
-  const extra = { session: { model_external_initializers_file_folder_path: folder } };
-  return failingAs('RUNTIME_LOAD', () => ort.InferenceSession.create(bytes, { ...options, extra }));
+  const options = { intraOpNumThreads: threads, interOpNumThreads: 1 };
+  return createSession(ort, bytes === null ? model : { bytes, folder }, provider, options);
 }
 
 /** What the protocol says of an input or output; symbols of dimensions are −1. */

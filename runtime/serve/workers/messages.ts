@@ -1,9 +1,7 @@
 import type { ErrorCode, Facts } from '../../../compiler/errors.js';
+import type { Provider } from '../../session/load-runtime.js';
 import type { ModelInterface } from '../backend.js';
 import type { Tensor, TensorMetadata } from '../tensor.js';
-
-/** Where a model runs: ONNX Runtime's name of an execution provider. What it cannot run falls back to the CPU. */
-export type Provider = 'cpu' | 'webgpu' | 'cuda';
 
 /** Which model a worker is to load, and how: its only argument, as JSON. */
 export interface LoadOrder {

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { IpgraftError } from '../../../compiler/errors.js';
+import type { Provider } from '../../session/load-runtime.js';
 import type { InferenceTimes, ServedModel } from '../backend.js';
 import type { Tensor } from '../tensor.js';
 import { fitInputs, fitOutputs } from './fit-inputs.js';
-import type { LoadOrder, Provider } from './messages.js';
+import type { LoadOrder } from './messages.js';
 import { LONGEST_TIMER, type Served } from './request.js';
 import { type PoolOptions, WorkerPool } from './worker-pool.js';
 

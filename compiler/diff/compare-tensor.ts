@@ -55,8 +55,16 @@ function dims({ dims: sizes }: Initializer): string {
   return `[${sizes.join(', ')}]`;
 }
 
+/** Where a tensor's data is, in an aspect's words: in its record … */
+export const INSIDE = 'inside the model';
+
+/** … or in a file beside the model, at some byte. */
+export function placeIn(location: string): string {
+  return `${location} at byte `;
+}
+
 function place({ external }: Initializer): string {
-  return external === null ? 'inside the model' : `${external.location} at byte ${external.offset}`;
+  return external === null ? INSIDE : `${placeIn(external.location)}${external.offset}`;
 }
 
 /** Lists of numbers, by the number of their field: float_data to uint64_data. */

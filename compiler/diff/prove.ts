@@ -10,6 +10,7 @@ import { LARGE } from '../wire/load-sparse.js';
 import type { OnCompared } from './compare-data.js';
 import { compareInserted } from './compare-inserted.js';
 import type { ComparedModel } from './compare-models.js';
+import { INSIDE, placeIn } from './compare-tensor.js';
 import type { Aspect, Change, ModelDiff, Proof } from './model-diff.js';
 
 /**
@@ -157,9 +158,9 @@ function isPlaced(aspect: Aspect, weights: string | null): boolean {
   return (
     aspect.kind === 'moved' &&
     aspect.what === 'data' &&
-    aspect.from === 'inside the model' &&
+    aspect.from === INSIDE &&
     weights !== null &&
-    String(aspect.to).startsWith(`${weights} at byte `)
+    String(aspect.to).startsWith(placeIn(weights))
   );
 }
 

@@ -313,6 +313,14 @@ export const CATALOGUE = {
     when: 'A request asks for what its token does not allow, or what is switched off.',
     hint: 'Models are loaded and unloaded under --model-control explicit, with the admin token.',
   },
+  SERVER_ORIGIN: {
+    when: 'A request comes from a web page of another origin, or by a name that the server does not know for its own.',
+    hint: 'Start the server with --allow-origin ORIGIN for pages, with --allow-host NAME for names.',
+  },
+  SERVER_RATE_LIMIT: {
+    when: 'A client asks more often than --rate-limit lets it.',
+    hint: 'Ask again after as many seconds as the header Retry-After says.',
+  },
   SERVER_MODEL_UNKNOWN: {
     when: 'A request names a model, or a version, that the repository does not have.',
     hint: '`POST /v2/repository/index` lists what there is.',

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import { BUNDLED_WORKER, bundleProgram } from './bundle-program.mjs';
 
-// What an HTML report carries inside itself, as a module: the same for the library and for the command line.
+// What HTML carries inside itself, as a module: the same for the library and for the command line.
 const inside = async (entry) => {
   const { outputFiles } = await build({
     entryPoints: [entry],
@@ -19,13 +19,16 @@ const inside = async (entry) => {
   });
   return JSON.stringify(outputFiles[0].text.trim());
 };
-const [style, script] = await Promise.all(
-  ['runtime/html/style/report.css', 'dist/runtime/html/browser/report.js'].map(inside),
+const assets = {
+  STYLE: 'runtime/html/style/report.css',
+  SCRIPT: 'dist/runtime/html/browser/report.js',
+  SERVE_STYLE: 'runtime/html/style/serve.css',
+  SERVE_SCRIPT: 'dist/runtime/html/browser/serve-page.js',
+};
+const lines = await Promise.all(
+  Object.entries(assets).map(async ([name, entry]) => `export const ${name} = ${await inside(entry)};\n`),
 );
-writeFileSync(
-  'dist/runtime/html/assets.js',
-  `export const STYLE = ${style};\nexport const SCRIPT = ${script};\n`,
-);
+writeFileSync('dist/runtime/html/assets.js', lines.join(''));
 
 const inputs = [
   ...(await bundleProgram('dist/runtime/cli/main.js', 'dist/ipgraft.cjs')),

@@ -15,6 +15,7 @@ import { checkpointsOf, dataFileCopies, planOutput, type WeightsMode } from '../
 import { numberOf } from './number-option.js';
 import { printReport, row } from './print-report.js';
 import { size, withProgress } from './progress.js';
+import { collect } from './repeated-option.js';
 import { refuseIdleShortcut, type ShortcutFlags, shortcutOf, withShortcutOption } from './shortcut-option.js';
 import type { Terminal } from './terminal.js';
 
@@ -256,8 +257,4 @@ function weightTypeOf({
       ...(boost !== undefined && { boost: numberOf('--boost', boost) }),
     },
   };
-}
-
-function collect(value: string, before: string[]): string[] {
-  return [...before, value];
 }

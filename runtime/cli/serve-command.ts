@@ -1,18 +1,19 @@
 import { Command, Option } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
+import { isLoopback } from '../serve/loopback.js';
 import { PROVIDERS, type Provider } from '../session/load-runtime.js';
+import { type AdmissionFlags, admissionOf } from './admission-options.js';
 import { numberOf } from './number-option.js';
 import { row } from './print-report.js';
+import { collect } from './repeated-option.js';
 import type { Terminal } from './terminal.js';
 
-interface ServeFlags {
+interface ServeFlags extends AdmissionFlags {
   readonly port: string;
-  readonly host: string;
   readonly provider: Provider;
   readonly workers: string;
   readonly threads?: string;
   readonly queue: string;
-  readonly token?: string;
   readonly adminToken?: string;
   readonly insecure?: true;
   readonly modelControl: 'none' | 'explicit';
@@ -55,6 +56,9 @@ export function serveCommand(terminal: Terminal): Command {
     .addOption(
       new Option('--admin-token <text>', 'what loading and unloading needs').env('IPGRAFT_ADMIN_TOKEN'),
     )
+    .option('--rate-limit <rate>', 'how often each client may ask, such as 60/minute')
+    .option('--allow-host <name>', 'a name beside localhost by which requests may come (repeatable)', collect)
+    .option('--allow-origin <origin>', 'an origin whose web pages may ask (repeatable)', collect)
     .option('--insecure', 'listen beyond this machine, or let models be loaded, without tokens')
     .addOption(
       new Option('--model-control <mode>', 'whether requests load and unload models')
@@ -71,6 +75,7 @@ export function serveCommand(terminal: Terminal): Command {
         host: flags.host,
         port: wholeNumber('--port', flags.port, 0, 65_535),
         modelControl: flags.modelControl,
+        ...admissionOf(flags),
         maxBody: wholeNumber('--max-body', flags.maxBody, 1),
         timeout: wholeNumber('--timeout', flags.timeout, 1, LONGEST),
         ...(flags.token !== undefined && { token: flags.token }),
@@ -138,10 +143,6 @@ function refuseOpen({ host, token, adminToken, insecure, modelControl }: ServeFl
         hint: 'Give an admin token, or pass --insecure.',
       },
     );
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 function wholeNumber(option: string, text: string, least: number, most = Number.MAX_SAFE_INTEGER): number {

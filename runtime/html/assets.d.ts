@@ -4,3 +4,7 @@
 export const STYLE: string;
 /** The script of every report. */
 export const SCRIPT: string;
+/** The style sheet of the page of `ipgraft serve`. */
+export const SERVE_STYLE: string;
+/** The script of the page of `ipgraft serve`. */
+export const SERVE_SCRIPT: string;

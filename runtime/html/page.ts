@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { VERSION } from '../version.js';
 import { SCRIPT, STYLE } from './assets.js';
-import { html, Markup } from './markup.js';
+import { documentOf, policyOf } from './document.js';
+import { html, type Markup } from './markup.js';
 
 /** One part of a page, which the navigation at its top leads to. */
 export interface Section {
@@ -28,19 +28,12 @@ export interface Page {
  * is the same text.
  */
 export function pageOf({ title, kind, lead, sections, stores = [] }: Page): string {
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy()}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>${title}</title>
-<style>${new Markup(STYLE)}</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the report</a>
+  return documentOf({
+    title,
+    style: STYLE,
+    script: SCRIPT,
+    policy: policyOf(STYLE, SCRIPT),
+    body: html`<a class="skip" href="#main">Skip to the report</a>
 <header class="top">
 <div class="wide">
 <p class="kind">${kind}</p>
@@ -61,25 +54,6 @@ ${content}</section>
 `,
 )}</main>
 <footer class="wide"><p>Written by ipgraft ${VERSION}. This file is complete: it loads nothing.</p></footer>
-${stores}
-<script>${new Markup(SCRIPT)}</script>
-</body>
-</html>
-`.text;
-}
-
-/** Nothing but this style and this script, by their digests; text from a file can become neither. */
-function policy(): string {
-  return [
-    "default-src 'none'",
-    `style-src ${digest(STYLE)}`,
-    `script-src ${digest(SCRIPT)}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-    "require-trusted-types-for 'script'",
-  ].join('; ');
-}
-
-function digest(text: string): string {
-  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+${stores}`,
+  });
 }

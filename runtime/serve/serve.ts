@@ -40,7 +40,7 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
   const { host, port, modelControl, timeout, loadModel } = options;
   const repository = new ModelRepository(folder, loadModel);
   const service: Service = { repository, isDraining: false, modelControl, timeout };
-  const app = createHttpServer(service, options);
+  const app = await createHttpServer(service, options);
   if (modelControl === 'none') await repository.loadAll();
   try {
     await app.listen({ host, port });

@@ -31,4 +31,6 @@ export interface TensorMetadata {
   readonly name: string;
   readonly datatype: Datatype;
   readonly shape: readonly number[];
+  /** The model's names of its free dimensions, by their place in `shape`; `null` for others. */
+  readonly symbols?: readonly (string | null)[];
 }

@@ -12,17 +12,23 @@ export interface Tokens {
 }
 
 /**
- * Refuses a request whose `Authorization` header does not open a route. How long that takes says nothing of the tokens.
+ * Refuses a request whose `Authorization` header does not open a route, and answers with the token that opened it, where one had to. How long
+ * that takes says nothing of the tokens.
  * @throws IpgraftError `SERVER_UNAUTHORIZED`, `SERVER_FORBIDDEN`
  */
-export function authorize(access: Access, authorization: string | undefined, tokens: Tokens): void {
+export function authorize(
+  access: Access,
+  authorization: string | undefined,
+  tokens: Tokens,
+): keyof Tokens | undefined {
   const { token, adminToken } = tokens;
   const isAdminOnly = access === 'admin' && adminToken !== undefined;
-  if (access === 'open' || (token === undefined && !isAdminOnly)) return;
+  if (access === 'open' || (token === undefined && !isAdminOnly)) return undefined;
   const given = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
   const isAdmin = given !== undefined && isSame(given, adminToken);
   const isUser = given !== undefined && isSame(given, token);
-  if (isAdmin || (isUser && !isAdminOnly)) return;
+  if (isAdmin) return 'adminToken';
+  if (isUser && !isAdminOnly) return 'token';
   if (isUser) throw new IpgraftError('SERVER_FORBIDDEN', 'this needs the admin token');
   throw new IpgraftError(
     'SERVER_UNAUTHORIZED',

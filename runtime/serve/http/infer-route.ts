@@ -10,15 +10,21 @@ import { failureReason } from './status.js';
 
 /** Inference. */
 export function addInferRoute(app: FastifyInstance, service: Service): void {
-  route(app, 'POST', modelPaths('/infer'), async (request, reply) => {
-    const { name, version } = modelOf(request);
-    const loaded = service.repository.find(name, version);
-    const body = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
-    const header = request.headers['inference-header-content-length'];
-    const wanted = parseInferRequest(body, header?.toString(), loaded.model);
-    const written = await infer(loaded, wanted, request, reply, service.timeout);
-    return send(reply, written, chooseEncoding(request.headers['accept-encoding']));
-  });
+  route(
+    app,
+    'POST',
+    modelPaths('/infer'),
+    async (request, reply) => {
+      const { name, version } = modelOf(request);
+      const loaded = service.repository.find(name, version);
+      const body = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
+      const header = request.headers['inference-header-content-length'];
+      const wanted = parseInferRequest(body, header?.toString(), loaded.model);
+      const written = await infer(loaded, wanted, request, reply, service.timeout);
+      return send(reply, written, chooseEncoding(request.headers['accept-encoding']));
+    },
+    { operation: 'infer' },
+  );
 }
 
 async function infer(

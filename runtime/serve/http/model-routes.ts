@@ -22,15 +22,27 @@ export function addModelRoutes(app: FastifyInstance, service: Service): void {
     'GET',
     modelPaths('/ready'),
     (request, reply) => sendJson(reply, { name: find(request).name, ready: true }),
-    { access: 'open', quiet: true },
+    { access: 'open', quiet: true, operation: 'modelReady' },
   );
-  route(app, 'GET', modelPaths(''), (request, reply) => sendJson(reply, metadataOf(find(request))));
-  route(app, 'GET', modelPaths('/config'), (request, reply) => sendJson(reply, configOf(find(request))));
-  route(app, 'GET', modelPaths('/stats'), (request, reply) =>
-    sendJson(reply, { model_stats: [statisticsOf(find(request))] }),
+  route(app, 'GET', modelPaths(''), (request, reply) => sendJson(reply, metadataOf(find(request))), {
+    operation: 'modelMetadata',
+  });
+  route(app, 'GET', modelPaths('/config'), (request, reply) => sendJson(reply, configOf(find(request))), {
+    operation: 'modelConfig',
+  });
+  route(
+    app,
+    'GET',
+    modelPaths('/stats'),
+    (request, reply) => sendJson(reply, { model_stats: [statisticsOf(find(request))] }),
+    { operation: 'modelStatistics' },
   );
-  route(app, 'GET', '/v2/models/stats', (_, reply) =>
-    sendJson(reply, { model_stats: repository.ready.map(statisticsOf) }),
+  route(
+    app,
+    'GET',
+    '/v2/models/stats',
+    (_, reply) => sendJson(reply, { model_stats: repository.ready.map(statisticsOf) }),
+    { operation: 'statistics' },
   );
 }
 

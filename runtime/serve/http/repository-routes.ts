@@ -9,11 +9,17 @@ import { sendJson } from './send.js';
 /** The model repository extension: its index, and loading and unloading where that is switched on. */
 export function addRepositoryRoutes(app: FastifyInstance, service: Service): void {
   const { repository } = service;
-  route(app, 'POST', '/v2/repository/index', async (request, reply) => {
-    const { ready } = objectIn(request);
-    const index = await repository.index();
-    return sendJson(reply, ready === true ? index.filter(({ state }) => state === 'READY') : index);
-  });
+  route(
+    app,
+    'POST',
+    '/v2/repository/index',
+    async (request, reply) => {
+      const { ready } = objectIn(request);
+      const index = await repository.index();
+      return sendJson(reply, ready === true ? index.filter(({ state }) => state === 'READY') : index);
+    },
+    { operation: 'repositoryIndex' },
+  );
   route(
     app,
     'POST',
@@ -37,7 +43,7 @@ export function addRepositoryRoutes(app: FastifyInstance, service: Service): voi
       }
       return sendJson(reply, {});
     },
-    { access: 'admin' },
+    { access: 'admin', operation: 'loadModel' },
   );
   route(
     app,
@@ -49,7 +55,7 @@ export function addRepositoryRoutes(app: FastifyInstance, service: Service): voi
       await repository.unload(name);
       return sendJson(reply, {});
     },
-    { access: 'admin' },
+    { access: 'admin', operation: 'unloadModel' },
   );
 }
 

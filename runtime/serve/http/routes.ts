@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import type { ModelRepository } from '../repository/model-repository.js';
 import type { Access } from './access.js';
+import type { OperationName } from './openapi/operations.js';
 import { sendJson } from './send.js';
 
 declare module 'fastify' {
@@ -9,6 +10,8 @@ declare module 'fastify' {
     access?: Access;
     /** Whether the route is asked so often that its requests are no news. */
     quiet?: boolean;
+    /** What the route does, as the description of the server has it; absent where it only says which methods there are. */
+    operation?: OperationName;
   }
 }
 
@@ -28,20 +31,53 @@ export type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown;
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const satisfies HTTPMethods[];
 
-/**
- * Adds a route, at one or several paths. Other methods are answered with 405 and the one there is.
- * @param options who may use it, and whether its requests are worth a line in the log
- */
+/** What is known of a route beside its path. */
+export interface RouteOptions {
+  /** Its entry in the description of the server. */
+  readonly operation: OperationName;
+  readonly access?: Access;
+  readonly quiet?: boolean;
+}
+
+/** Adds a route, at one or several paths. */
 export function route(
   app: FastifyInstance,
-  method: 'GET' | 'POST' | readonly ['GET', 'POST'],
+  method: Route['method'],
   urls: string | readonly string[],
   handler: Handler,
-  options: { readonly access?: Access; readonly quiet?: boolean } = {},
+  options: RouteOptions,
 ): void {
-  const methods: readonly HTTPMethods[] = [method].flat();
-  for (const url of [urls].flat()) {
-    app.route({ method: [...methods], url, handler, config: options });
+  for (const url of [urls].flat()) app.route({ method, url, handler, config: options });
+}
+
+/** A route that was added. */
+export interface Route extends RouteOptions {
+  readonly method: 'GET' | 'POST';
+  /** As Fastify writes it: `/v2/models/:model`. */
+  readonly url: string;
+}
+
+/** The routes that {@link route} adds from now on, a list that grows with them. */
+export function recordRoutes(app: FastifyInstance): readonly Route[] {
+  const routes: Route[] = [];
+  app.addHook('onRoute', ({ method, url, config }) => {
+    // Others, which Fastify adds for HEAD, need no description of their own.
+    if (config?.operation === undefined || !isDescribed(method)) return;
+    routes.push({ ...config, operation: config.operation, method, url });
+  });
+  return routes;
+}
+
+function isDescribed(method: unknown): method is Route['method'] {
+  return method === 'GET' || method === 'POST';
+}
+
+/** Answers other methods at the paths of these routes with 405, and the ones there are. */
+export function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): void {
+  for (const url of new Set(routes.map((each) => each.url))) {
+    const here = routes.filter((each) => each.url === url);
+    const methods: readonly HTTPMethods[] = here.map(({ method }) => method);
+    const [{ access = 'token', quiet = false }] = here as [Route];
     app.route({
       method: METHODS.filter((each) => !methods.includes(each)),
       url,
@@ -51,7 +87,7 @@ export function route(
           { error: `${request.method} is not for this path: sought ${methods.join(' or ')}` },
           405,
         ),
-      config: options,
+      config: { access, quiet },
       exposeHeadRoute: false,
     });
   }

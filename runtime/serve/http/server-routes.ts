@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { IpgraftError } from '../../../compiler/errors.js';
 import { VERSION } from '../../version.js';
 import { metricsText } from '../metrics.js';
-import { route, type Service } from './routes.js';
+import { type Handler, route, type Service } from './routes.js';
 import { sendJson } from './send.js';
 
 /** What of Triton's extensions is there. */
@@ -35,7 +35,10 @@ const LOGGING = {
 /** Health, server metadata, metrics, and what is refused of Triton's extensions: tracing, logging, shared memory. */
 export function addServerRoutes(app: FastifyInstance, service: Service): void {
   const open = { access: 'open', quiet: true } as const;
-  route(app, 'GET', '/v2/health/live', (_, reply) => sendJson(reply, { live: true }), open);
+  route(app, 'GET', '/v2/health/live', (_, reply) => sendJson(reply, { live: true }), {
+    ...open,
+    operation: 'serverLive',
+  });
   route(
     app,
     'GET',
@@ -44,10 +47,14 @@ export function addServerRoutes(app: FastifyInstance, service: Service): void {
       if (service.isDraining) throw new IpgraftError('SERVER_MODEL_NOT_READY', 'the server is stopping');
       return sendJson(reply, { ready: true });
     },
-    open,
+    { ...open, operation: 'serverReady' },
   );
-  route(app, 'GET', '/v2', (_, reply) =>
-    sendJson(reply, { name: 'ipgraft', version: VERSION, extensions: EXTENSIONS }),
+  route(
+    app,
+    'GET',
+    '/v2',
+    (_, reply) => sendJson(reply, { name: 'ipgraft', version: VERSION, extensions: EXTENSIONS }),
+    { operation: 'serverMetadata' },
   );
   route(
     app,
@@ -57,31 +64,35 @@ export function addServerRoutes(app: FastifyInstance, service: Service): void {
       const text = metricsText(service.repository.ready);
       return reply.header('content-type', 'text/plain; version=0.0.4').send(Buffer.from(text));
     },
-    { quiet: true },
+    { quiet: true, operation: 'metrics' },
   );
-  addSettings(app, ['/v2/trace/setting', '/v2/models/:model/trace/setting'], TRACE);
-  addSettings(app, ['/v2/logging'], LOGGING);
-  const memory = ['/v2/systemsharedmemory', '/v2/cudasharedmemory'].flatMap((at) => [
-    at,
-    `${at}/region/:region`,
-  ]);
-  const refuseMemory = () => {
-    throw new IpgraftError('SERVER_UNSUPPORTED', 'shared memory is not served: send tensors in the request');
-  };
-  for (const at of memory) {
-    route(app, 'GET', `${at}/status`, refuseMemory);
-    route(app, 'POST', [`${at}/register`, `${at}/unregister`], refuseMemory);
+  const settings = [
+    { url: '/v2/trace/setting', value: TRACE, read: 'traceSettings', change: 'changeTraceSettings' },
+    {
+      url: '/v2/models/:model/trace/setting',
+      value: TRACE,
+      read: 'traceSettings',
+      change: 'changeTraceSettings',
+    },
+    { url: '/v2/logging', value: LOGGING, read: 'logSettings', change: 'changeLogSettings' },
+  ] as const;
+  for (const { url, value, read, change } of settings) {
+    route(app, 'GET', url, (_, reply) => sendJson(reply, value), { operation: read });
+    // A client that could change them could write files of the server's (CVE-2024-0087).
+    route(app, 'POST', url, refusing('these settings cannot be changed by a request'), { operation: change });
   }
+  const refuseMemory = refusing('shared memory is not served: send tensors in the request');
+  for (const at of ['/v2/systemsharedmemory', '/v2/cudasharedmemory'])
+    for (const place of [at, `${at}/region/:region`]) {
+      route(app, 'GET', `${place}/status`, refuseMemory, { operation: 'sharedMemoryStatus' });
+      route(app, 'POST', `${place}/register`, refuseMemory, { operation: 'registerSharedMemory' });
+      route(app, 'POST', `${place}/unregister`, refuseMemory, { operation: 'unregisterSharedMemory' });
+    }
 }
 
-/** Settings that can be read. A client that could change them could write files of the server's (CVE-2024-0087). */
-function addSettings(
-  app: FastifyInstance,
-  urls: readonly string[],
-  settings: Readonly<Record<string, unknown>>,
-): void {
-  route(app, ['GET', 'POST'], urls, (request, reply) => {
-    if (request.method !== 'POST') return sendJson(reply, settings);
-    throw new IpgraftError('SERVER_UNSUPPORTED', 'these settings cannot be changed by a request');
-  });
+/** Answers that the server does not do this. */
+function refusing(why: string): Handler {
+  return () => {
+    throw new IpgraftError('SERVER_UNSUPPORTED', why);
+  };
 }

@@ -1,18 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import type { Writable } from 'node:stream';
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from 'fastify';
-import { authorize, type Tokens } from './access.js';
+import { IpgraftError } from '../../../compiler/errors.js';
+import { type Admission, admit } from './admission.js';
 import { decompress } from './compression.js';
+import { allowOrigins } from './cors.js';
+import { addDescriptionRoute } from './description-route.js';
 import { addInferRoute } from './infer-route.js';
 import { addModelRoutes } from './model-routes.js';
+import { addPageRoute } from './page-route.js';
 import { addRepositoryRoutes } from './repository-routes.js';
-import type { Service } from './routes.js';
+import { recordRoutes, refuseOtherMethods, type Service } from './routes.js';
 import { sendJson } from './send.js';
 import { addServerRoutes } from './server-routes.js';
 import { answerTo } from './status.js';
 
 /** How the HTTP server is to be. */
-export interface HttpOptions extends Tokens {
+export interface HttpOptions extends Admission {
   /** Largest body, as it comes and decompressed. Bytes. */
   readonly maxBody: number;
   /** Where log lines go, as JSON; nowhere without it. */
@@ -25,7 +29,7 @@ export interface HttpOptions extends Tokens {
 const REQUEST_TIMEOUT = 60_000;
 
 /** The server of the Open Inference Protocol, not listening yet. */
-export function createHttpServer(service: Service, options: HttpOptions): FastifyInstance {
+export async function createHttpServer(service: Service, options: HttpOptions): Promise<FastifyInstance> {
   const { maxBody, log, requestTimeout = REQUEST_TIMEOUT } = options;
   const app = fastify({
     logger: log === undefined ? false : { stream: log },
@@ -57,10 +61,10 @@ export function createHttpServer(service: Service, options: HttpOptions): Fastif
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (request: FastifyRequest, body: Buffer) =>
     decompress(body, request.headers['content-encoding'], maxBody),
   );
-  // By the route that was found, not by the path: however a path is spelt, what it leads to is guarded.
+  await allowOrigins(app, options.origins ?? []);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
-    authorize(request.routeOptions.config.access ?? 'token', request.headers.authorization, options);
+    admit(request, options);
   });
   app.addHook('onResponse', async (request, reply) => {
     const { method, url } = request;
@@ -75,14 +79,20 @@ export function createHttpServer(service: Service, options: HttpOptions): Fastif
     const { status, text } = answerTo(error, request.id);
     if (status >= 500) request.log.error({ err: error }, 'failed');
     if (status === 401) reply.header('www-authenticate', 'Bearer');
+    if (error instanceof IpgraftError && error.code === 'SERVER_RATE_LIMIT')
+      reply.header('retry-after', error.facts.retryAfter);
     if (status === 415) reply.header('accept-encoding', 'gzip, deflate');
     return sendJson(reply, { error: text }, status);
   });
   app.setNotFoundHandler((_, reply) => sendJson(reply, { error: 'there is nothing at this path' }, 404));
+  const routes = recordRoutes(app);
   addServerRoutes(app, service);
   addModelRoutes(app, service);
   addRepositoryRoutes(app, service);
   addInferRoute(app, service);
+  addPageRoute(app);
+  addDescriptionRoute(app, service, options, routes);
+  refuseOtherMethods(app, routes);
   return app;
 }
 

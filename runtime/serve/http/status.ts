@@ -7,9 +7,11 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   SERVER_INPUT: 400,
   SERVER_UNAUTHORIZED: 401,
   SERVER_FORBIDDEN: 403,
+  SERVER_ORIGIN: 403,
   SERVER_MODEL_UNKNOWN: 404,
   SERVER_TOO_LARGE: 413,
   SERVER_ENCODING: 415,
+  SERVER_RATE_LIMIT: 429,
   SERVER_UNSUPPORTED: 501,
   SERVER_BUSY: 503,
   // Whoever reads this has not gone away: the model was closed.

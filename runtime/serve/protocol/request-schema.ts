@@ -7,8 +7,8 @@ export type Parameter = string | number | boolean;
 
 const parameters = z.nullish(z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])));
 
-// Objects are open: clients add fields of their own.
-const request = z.object({
+/** The fields of an infer request. Objects are open: clients add fields of their own. */
+export const inferRequest = z.object({
   id: z.nullish(z.string()),
   parameters,
   inputs: z.array(
@@ -24,11 +24,11 @@ const request = z.object({
 });
 
 /** The JSON of an infer request, its fields of the types that the protocol gives them. */
-export type RequestJson = z.infer<typeof request>;
+export type RequestJson = z.infer<typeof inferRequest>;
 
 /** Checks the fields of an infer request. @throws IpgraftError `SERVER_REQUEST`, with the way to the field and what was sought there */
 export function checkRequest(value: unknown): RequestJson {
-  const { success, data, error } = request.safeParse(value);
+  const { success, data, error } = inferRequest.safeParse(value);
   if (success) return data;
   const { path, ...issue } = error.issues[0]!;
   const sought =

@@ -73,7 +73,7 @@ function sessionOf(
   return createSession(ort, bytes === null ? model : { bytes, folder }, provider, options);
 }
 
-/** What the protocol says of an input or output; symbols of dimensions are −1. */
+/** What the protocol says of an input or output; free dimensions are −1, and keep their names beside. */
 function metadata(value: InferenceSession.ValueMetadata): TensorMetadata {
   const type = value.isTensor ? value.type : 'no tensor';
   const datatype = datatypeOf(type);
@@ -83,5 +83,6 @@ function metadata(value: InferenceSession.ValueMetadata): TensorMetadata {
     name: value.name,
     datatype,
     shape: value.shape.map((size) => (typeof size === 'number' ? size : -1)),
+    symbols: value.shape.map((size) => (typeof size === 'number' || size === '' ? null : size)),
   };
 }

@@ -1,0 +1,68 @@
+import type { DescribedModel } from '../../../serve/http/openapi/models.js';
+
+/** What a model did since it was loaded. */
+export interface Counts {
+  readonly succeeded: number;
+  readonly failed: number;
+  /** Milliseconds from asking to answering; `null` before the first. */
+  readonly mean: number | null;
+  /** Requests in the queue now. */
+  readonly waiting: number;
+}
+
+/** What the server says. */
+export interface Served {
+  readonly models: readonly DescribedModel[];
+  readonly counts: ReadonlyMap<string, Counts>;
+}
+
+/** The server wants a token, or another one. */
+export class TokenNeeded extends Error {}
+
+interface Duration {
+  readonly count: number;
+  readonly ns: number;
+}
+
+/**
+ * Asks for the models and what they did. Addresses are relative, so that the page may lie anywhere behind a proxy.
+ * @throws TokenNeeded when the token does not do; another Error with what the server said
+ */
+export async function askServer(token: string | undefined): Promise<Served> {
+  const get = async (path: string) => {
+    const reply = await fetch(path, {
+      cache: 'no-store',
+      ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
+    });
+    if (reply.status === 401) throw new TokenNeeded();
+    if (reply.ok) return reply;
+    const text = await reply.text();
+    throw new Error(`${reply.status}: ${errorIn(text) ?? text}`);
+  };
+  // Once before the others, so that a token is asked for once.
+  const description = await (await get('openapi.json')).json();
+  const [stats, metrics] = await Promise.all([
+    get('v2/models/stats').then((reply) => reply.json()),
+    get('metrics').then((reply) => reply.text()),
+  ]);
+  const waiting = new Map(
+    [...metrics.matchAll(/^nv_inference_pending_request_count\{model="([^"]+)".*\} (\d+)$/gm)].map(
+      (match) => [match[1], Number(match[2])],
+    ),
+  );
+  const counts = new Map<string, Counts>();
+  for (const { name, inference_stats } of stats.model_stats) {
+    const { success, fail }: { success: Duration; fail: Duration } = inference_stats;
+    const mean = success.count === 0 ? null : success.ns / success.count / 1e6;
+    counts.set(name, { succeeded: success.count, failed: fail.count, mean, waiting: waiting.get(name) ?? 0 });
+  }
+  return { models: description['x-ipgraft-models'], counts };
+}
+
+function errorIn(text: string): string | undefined {
+  try {
+    return JSON.parse(text).error;
+  } catch {
+    return undefined;
+  }
+}

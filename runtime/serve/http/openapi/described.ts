@@ -1,0 +1,11 @@
+import type { IndexEntry, LoadedModel } from '../../repository/model-repository.js';
+import type { Tokens } from '../access.js';
+import type { Route } from '../routes.js';
+
+/** What the document is about: what this server does with these models. */
+export interface Described extends Tokens {
+  readonly routes: readonly Route[];
+  readonly index: readonly IndexEntry[];
+  readonly loaded: readonly LoadedModel[];
+  readonly isLimited: boolean;
+}

@@ -31,6 +31,7 @@ export function servePage(): { readonly text: string; readonly policy: string } 
 <h1>Models</h1>
 <noscript><p class="note open">The models are asked for by the script of this page, which does not run here. <a href="openapi.json">openapi.json</a> lists them too.</p></noscript>
 <form id="token-form" class="bar" hidden>
+<input type="text" autocomplete="username" value="ipgraft serve" hidden>
 <label class="grow">Token <input id="token" type="password" autocomplete="current-password" spellcheck="false" required></label>
 <button type="submit">Show the models</button>
 </form>

@@ -55,7 +55,7 @@ describe('what the server says of itself and its models', () => {
     const verb = await ask(`${url}/v2/models/echo/infer`);
     assert.deepEqual([verb.status, verb.headers.get('allow')], [405, 'POST']);
     assert.deepEqual(verb.json, { error: 'GET is not for this path: sought POST' });
-    for (const path of ['/', '/v2/models', '/v2/models/echo/nothing', '/v3']) {
+    for (const path of ['/index.html', '/v2/models', '/v2/models/echo/nothing', '/v3']) {
       const { status, json, headers } = await ask(url + path);
       assert.deepEqual(
         [status, Object.keys(json), headers.get('content-type')],

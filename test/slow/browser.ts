@@ -10,9 +10,11 @@ import { freshFolder } from '../fixtures.js';
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
 /** A browser without a window, or `null` where there is none. */
-export async function startBrowser(): Promise<Browser | null> {
+export async function startBrowser(...args: readonly string[]): Promise<Browser | null> {
   const executablePath = PLACES.find((path) => existsSync(path));
-  return executablePath === undefined ? null : chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  return executablePath === undefined
+    ? null
+    : chromium.launch({ executablePath, args: ['--no-sandbox', ...args] });
 }
 
 /** How a reader looks at a page. */
@@ -28,13 +30,20 @@ export interface OpenPage {
 }
 
 /** Opens a report as a file, as readers do. */
-export async function openReport(
-  browser: Browser,
-  report: string,
-  { width, scheme }: Reader,
-): Promise<OpenPage> {
+export function openReport(browser: Browser, report: string, reader: Reader): Promise<OpenPage> {
   const path = join(freshFolder(), 'report.html');
   writeFileSync(path, report);
+  const address = pathToFileURL(path).href;
+  return openAddress(browser, address, reader, (url) => url.split('#')[0] === address);
+}
+
+/** Opens an address. @param isOwn whether the page may ask for an address */
+export async function openAddress(
+  browser: Browser,
+  address: string,
+  { width, scheme }: Reader,
+  isOwn: (url: string) => boolean,
+): Promise<OpenPage> {
   const context = await browser.newContext({
     viewport: { width, height: 850 },
     colorScheme: scheme,
@@ -48,9 +57,8 @@ export async function openReport(
     complaints.push(`a dialog: ${dialog.message()}`);
     void dialog.dismiss();
   });
-  const address = pathToFileURL(path).href;
   page.on('request', (request) => {
-    if (request.url().split('#')[0] !== address) complaints.push(`asked for ${request.url()}`);
+    if (!isOwn(request.url())) complaints.push(`asked for ${request.url()}`);
   });
   await page.goto(address);
   return { page, complaints };

@@ -1,8 +1,4 @@
-import {
-  type ExampleInput,
-  type ExampleRequest,
-  exampleRequest,
-} from '../../../serve/protocol/example-request.js';
+import { type ExampleInput, exampleRequest } from '../../../serve/protocol/example-request.js';
 import type { Datatype } from '../../../serve/tensor.js';
 
 /** An infer request that is to be written down for somebody. */
@@ -21,15 +17,25 @@ export function inferUrl({ base, model }: RequestTo): string {
   return `${base}v2/models/${model}/infer`;
 }
 
-/** Its JSON, in ASCII, and how many bytes of zeros come behind. */
-export function bodyOf({ inputs, outputs }: RequestTo): { readonly json: string; readonly tail: number } {
-  const { json, tail }: ExampleRequest = exampleRequest(inputs, outputs);
-  return { json: quote(json), tail };
+/** What is sent, and what comes back. */
+export interface Body {
+  /** In printable ASCII, a tensor a line. */
+  readonly json: string;
+  /** Bytes of zeros behind it. */
+  readonly tail: number;
+  /** Whether outputs come back as bytes behind JSON. */
+  readonly hasBinaryReply: boolean;
 }
 
-/** Whether outputs come back as bytes behind JSON. */
-export function hasBinaryReply({ inputs, outputs }: RequestTo): boolean {
-  return exampleRequest(inputs, outputs).json.outputs.some(({ parameters }) => parameters.binary_data);
+/** The body of a request. */
+export function bodyOf({ inputs, outputs }: RequestTo): Body {
+  const { json, tail } = exampleRequest(inputs, outputs);
+  const lines = (tensors: readonly object[]) => tensors.map((each) => `\n  ${quote(each)}`).join();
+  return {
+    json: `{"inputs":[${lines(json.inputs)}],\n"outputs":[${lines(json.outputs)}]}`,
+    tail,
+    hasBinaryReply: json.outputs.some(({ parameters }) => parameters.binary_data),
+  };
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Datatype } from '../../../serve/tensor.js';
-import { bodyOf, hasBinaryReply, inferUrl, quote, type RequestTo } from './request.js';
+import { bodyOf, inferUrl, quote, type RequestTo } from './request.js';
 
 /** What reads an output's bytes; those of BYTES are for the reader to take apart. */
 const ARRAYS: Readonly<Record<Datatype, string>> = {
@@ -21,18 +21,19 @@ const ARRAYS: Readonly<Record<Datatype, string>> = {
 
 /** The request as TypeScript with fetch: for Node as it is, and for browsers where the server lets their page ask. */
 export function typescriptRequest(request: RequestTo): string {
-  const { json, tail } = bodyOf(request);
+  const { json, tail, hasBinaryReply } = bodyOf(request);
   const headers = [
-    ...(request.hasToken ? ['    Authorization: `Bearer ${process.env.IPGRAFT_TOKEN}`,'] : []),
+    ...(request.hasToken ? [`    Authorization: \`Bearer \${process.env.IPGRAFT_TOKEN}\`,`] : []),
     ...(tail > 0
       ? [
           "    'Content-Type': 'application/octet-stream',",
-          "    'Inference-Header-Content-Length': `${json.length}`,",
+          `    'Inference-Header-Content-Length': \`\${json.size}\`,`,
         ]
       : ["    'Content-Type': 'application/json',"]),
   ];
   return [
-    `const json = JSON.stringify(${json});`,
+    // A name may be longer in bytes than in characters.
+    tail > 0 ? `const json = new Blob([JSON.stringify(${json})]);` : `const json = JSON.stringify(${json});`,
     `const reply = await fetch(${quote(inferUrl(request))}, {`,
     "  method: 'POST',",
     '  headers: {',
@@ -41,7 +42,7 @@ export function typescriptRequest(request: RequestTo): string {
     `  body: ${tail > 0 ? `new Blob([json, new Uint8Array(${tail})])` : 'json'},`,
     '});',
     'if (!reply.ok) throw new Error(await reply.text());',
-    ...(hasBinaryReply(request)
+    ...(hasBinaryReply
       ? readBinary(request)
       : ['const { outputs } = await reply.json();', 'console.log(outputs);']),
   ].join('\n');
@@ -55,7 +56,7 @@ function readBinary({ outputs }: RequestTo): string[] {
     'const next = (index: number) => bytes.slice(at, (at += outputs[index].parameters.binary_data_size));',
     ...outputs.map(
       ({ name, datatype }, index) =>
-        `console.log(${quote(name)}, outputs[${index}].shape, new ${ARRAYS[datatype]}(next(${index})));`,
+        `console.log({ name: ${quote(name)}, shape: outputs[${index}].shape, data: new ${ARRAYS[datatype]}(next(${index})) });`,
     ),
   ];
 }

@@ -74,6 +74,7 @@ const ERROR_HEADERS: Readonly<Record<string, object>> = {
   415: { 'Accept-Encoding': header('encodings') },
   429: { 'Retry-After': header('retryAfter') },
   503: { 'Retry-After': header('retryAfter') },
+  504: { 'Retry-After': header('retryAfter') },
 };
 
 /** The answers to what does not go, by status. */

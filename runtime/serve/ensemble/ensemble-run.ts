@@ -111,6 +111,8 @@ export class EnsembleRun {
     inputs: readonly Tensor[],
     outputs: readonly string[],
   ): Promise<readonly Tensor[]> {
+    if (this.giveUp.signal.aborted) throw new IpgraftError('SERVER_CANCELLED', 'given up by whoever asked');
+    const limit = this.timeLeft();
     const member = this.find(model, version);
     const began = process.hrtime.bigint();
     const elapsed = () => Number(process.hrtime.bigint() - began);
@@ -118,7 +120,7 @@ export class EnsembleRun {
       const made = await member.model.infer(inputs, {
         outputs,
         signal: this.giveUp.signal,
-        ...this.timeLeft(),
+        ...limit,
       });
       member.statistics.succeeded(made.times, elapsed());
       this.times.push(made.times);

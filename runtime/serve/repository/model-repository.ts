@@ -80,9 +80,9 @@ export class ModelRepository {
     }
   }
 
-  /** The models that answer. */
+  /** The models that answer, by name. */
   get ready(): readonly LoadedModel[] {
-    return [...this.loaded.values()];
+    return [...this.loaded.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /**

@@ -248,6 +248,21 @@ describe('pipelines that are served', () => {
     assert.equal((await ask(`${url}/v2/models/base_pipeline`)).json.inputs[0].name, 'i');
   });
 
+  it('one that is offered keeps no model that goes with an ensemble', async () => {
+    const file = await projection('base');
+    const config = `input { name: "i" data_type: TYPE_FP32 dims: [-1, 20] } output { name: "o" data_type: TYPE_FP32 dims: [-1, 4, 24] }
+      ensemble_scheduling { step { model_name: "base" input_map { key: "image_embeds" value: "i" } output_map { key: "ip_hidden_states" value: "o" } } }`;
+    const folder = repositoryOf({ encoder: encoderModel(), base: file, written: { config } });
+    const { url } = await serveFolder(folder, { modelControl: 'explicit' });
+    const post = (path: string, body: unknown = {}) => ask(`${url}/v2/repository/${path}`, { body });
+    for (const model of ['encoder', 'written']) await post(`models/${model}/load`);
+    const ready = async () =>
+      (await post('index', { ready: true })).json.map(({ name }: { name: string }) => name);
+    assert.deepEqual(await ready(), ['base', 'base_pipeline', 'encoder', 'written']);
+    await post('models/written/unload', { parameters: { unload_dependents: true } });
+    assert.deepEqual(await ready(), ['encoder']);
+  });
+
   it('two encoders that fit: none, and the log says so once', async () => {
     const models = { one: encoderModel(), two: encoderModel(), base: await projection('base') };
     const { models: served, log } = await serveFolder(repositoryOf(models));

@@ -76,13 +76,15 @@ export class Ensembles {
     this.settle();
   }
 
-  /** Takes an ensemble out of service. The models that only it uses, of those that are loaded. */
+  /** Wants an ensemble no more. The models that no other ensemble has that somebody wrote. */
   drop(name: string): readonly string[] {
     const wanted = this.wanted.get(name);
     if (wanted === undefined) return [];
     this.wanted.delete(name);
     if (wanted.isOffered) this.declined.add(name);
-    const others = [...this.wanted.values()].flatMap(({ config }) => config.steps.map(({ model }) => model));
+    const others = [...this.wanted.values()]
+      .filter(({ isOffered }) => !isOffered)
+      .flatMap(({ config }) => config.steps.map(({ model }) => model));
     return [...new Set(wanted.config.steps.map(({ model }) => model))].filter(
       (model) => !others.includes(model),
     );

@@ -246,6 +246,22 @@ describe('an ensemble', () => {
     );
   });
 
+  it('a part that is loaded again and fits no more takes it out of service, until one fits', async () => {
+    const shapes = [[-1], [-1, 2], [-1]];
+    const { post, infer } = await chain({
+      ...explicit,
+      loadModel: async (path) => echoModel([{ ...X, shape: path.includes('/b/') ? shapes.shift()! : [-1] }]),
+    });
+    await post('repository/models/e/load');
+    assert.equal((await infer()).status, 200);
+    assert.equal((await post('repository/models/b/load')).status, 200);
+    const { status, json } = await infer();
+    assert.equal(status, 503);
+    assert.match(json.error, /tensor “MID” for input “x” of “b”: sought FP32 \[-1, 2\], found FP32 \[-1\]$/);
+    await post('repository/models/b/load');
+    assert.equal((await infer()).status, 200);
+  });
+
   it('unloading it with its models leaves those that another ensemble has', async () => {
     const { post, folder } = await chain(explicit);
     mkdirSync(join(folder, 'f'));

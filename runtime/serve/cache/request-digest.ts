@@ -2,8 +2,8 @@ import { createHash, webcrypto } from 'node:crypto';
 import type { Tensor } from '../tensor.js';
 
 /**
- * SHA-256 of what is asked of a model: the outputs' names, and name, datatype, shape and bytes of each input, in whatever order they came. Large
- * tensors are digested by another thread.
+ * SHA-256 of what is asked of a model: the outputs' names, and name, datatype, shape and bytes of each input, in whatever order they came. Tensors
+ * are digested by another thread.
  */
 export async function requestDigest(inputs: readonly Tensor[], outputs: readonly string[]): Promise<string> {
   const described = await Promise.all(

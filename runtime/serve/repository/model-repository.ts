@@ -91,17 +91,7 @@ export class ModelRepository {
    */
   find(name: string, version?: string): LoadedModel {
     const found = this.loaded.get(name);
-    if (found === undefined) {
-      const why =
-        this.changes.get(name)?.kind.toLowerCase() ??
-        this.ensembles.faultOf(name)?.message ??
-        (this.reasons.has(name) ? 'not loaded' : undefined);
-      if (why === undefined) throw unknownModel(name);
-      throw new IpgraftError(
-        'SERVER_MODEL_NOT_READY',
-        `model “${printable(name)}” is not ready: ${/^[a-z ]+$/.test(why) ? `it is ${why}` : why}`,
-      );
-    }
+    if (found === undefined) throw this.notFound(name);
     if (version === undefined || version === found.version) return found;
     throw new IpgraftError(
       'SERVER_MODEL_UNKNOWN',
@@ -168,6 +158,14 @@ export class ModelRepository {
     await end();
     await Promise.allSettled([...this.changes.values()].map(({ done }) => done));
     await end();
+  }
+
+  private notFound(name: string): IpgraftError {
+    const kind = this.changes.get(name)?.kind.toLowerCase();
+    const fault = this.ensembles.faultOf(name)?.message;
+    if (kind === undefined && fault === undefined && !this.reasons.has(name)) return unknownModel(name);
+    const why = kind === undefined && fault !== undefined ? fault : `it is ${kind ?? 'not loaded'}`;
+    return new IpgraftError('SERVER_MODEL_NOT_READY', `model “${printable(name)}” is not ready: ${why}`);
   }
 
   private async list(): Promise<Awaited<ReturnType<typeof listModels>>> {

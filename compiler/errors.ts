@@ -337,6 +337,10 @@ export const CATALOGUE = {
     when: 'The folder to serve is no model repository, or holds no model.',
     hint: 'Lay models out as DIR/MODEL/VERSION/model.onnx, such as models/unet/1/model.onnx.',
   },
+  SERVER_CONFIG: {
+    when: 'A config.pbtxt cannot be read, says something that its model is not, or asks for what this server does not do.',
+    hint: 'docs/serving.md says which of its fields are honoured.',
+  },
   SERVER_LISTEN: {
     when: 'The server cannot listen where it was told to.',
     hint: 'Choose another --port or --host, or end what listens there.',

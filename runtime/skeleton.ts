@@ -16,6 +16,9 @@ export interface Versions {
   readonly opset: number;
 }
 
+/** Who made a model, as its file says it. */
+export const PRODUCER = 'ipgraft';
+
 /** What every runtime of the last years reads: IR 8 and opset 17, which brought LayerNormalization. */
 const WIDELY_READ: Versions = { irVersion: 8, opset: 17 };
 
@@ -57,7 +60,7 @@ function skeleton(
   const bytes = onnx.ModelProto.encode({
     irVersion,
     opsetImport: [{ domain: '', version: opset }],
-    producerName: 'ipgraft',
+    producerName: PRODUCER,
     producerVersion: VERSION,
     graph: {
       name,

@@ -20,6 +20,7 @@ interface ServeFlags extends AdmissionFlags {
   readonly maxBody: string;
   readonly timeout: string;
   readonly drain: string;
+  readonly cache: string;
   readonly json?: true;
 }
 
@@ -68,6 +69,7 @@ export function serveCommand(terminal: Terminal): Command {
     .option('--max-body <bytes>', 'largest request', String(64 * 1024 * 1024))
     .option('--timeout <ms>', 'longest that a request may take', '300000')
     .option('--drain <ms>', 'how long requests are still taken after SIGTERM', '5000')
+    .option('--cache <bytes>', 'memory for answers that are kept', String(256 * 1024 * 1024))
     .option('--json', 'print where it listens as JSON')
     .action(async (folder: string, flags: ServeFlags) => {
       refuseOpen(flags);
@@ -76,6 +78,7 @@ export function serveCommand(terminal: Terminal): Command {
         port: wholeNumber('--port', flags.port, 0, 65_535),
         modelControl: flags.modelControl,
         ...admissionOf(flags),
+        cache: wholeNumber('--cache', flags.cache, 0),
         maxBody: wholeNumber('--max-body', flags.maxBody, 1),
         timeout: wholeNumber('--timeout', flags.timeout, 1, LONGEST),
         ...(flags.token !== undefined && { token: flags.token }),
@@ -97,7 +100,8 @@ export function serveCommand(terminal: Terminal): Command {
       const { url, models, stop } = await serveRepository(folder, {
         ...options,
         log: process.stderr,
-        loadModel: (path) => serveModel(path, runs),
+        workers: runs.workers,
+        loadModel: (path, settings) => serveModel(path, { ...runs, ...settings }),
       });
       const report: ServeReport = { url, models };
       if (flags.json) terminal.print(JSON.stringify(report));

@@ -1,8 +1,16 @@
 import type { Tensor, TensorMetadata } from './tensor.js';
 
+/** An input of a served model. */
+export interface ServedInput extends TensorMetadata {
+  /** Whether a request may leave it out. */
+  readonly optional: boolean;
+  /** Whether the model says nothing of its shape, not even the rank; `shape` is empty then. */
+  readonly anyShape?: boolean;
+}
+
 /** What a served model takes and gives. */
 export interface ModelInterface {
-  readonly inputs: readonly (TensorMetadata & { readonly optional: boolean })[];
+  readonly inputs: readonly ServedInput[];
   readonly outputs: readonly TensorMetadata[];
 }
 
@@ -12,6 +20,14 @@ export interface InferenceTimes {
   readonly computeInput: number;
   readonly computeInfer: number;
   readonly computeOutput: number;
+  /** Of a model whose answers are kept: whether this one was, and what looking it up and keeping it took. */
+  readonly cache?: { readonly hit: boolean; readonly ns: number };
+}
+
+/** An answer, and what it took. */
+export interface Inference {
+  readonly outputs: readonly Tensor[];
+  readonly times: InferenceTimes;
 }
 
 /** How one inference is wanted. */
@@ -31,10 +47,7 @@ export interface ServedModel extends ModelInterface {
    * @throws IpgraftError `SERVER_INPUT` for tensors that do not fit, `SERVER_BUSY` when the queue is full or the model is being closed, `SERVER_TIMEOUT`,
    *   `SERVER_CANCELLED`, `SERVER_WORKER_LOST` when its worker died, `RUNTIME_RUN`
    */
-  infer(
-    inputs: readonly Tensor[],
-    options?: InferOptions,
-  ): Promise<{ readonly outputs: readonly Tensor[]; readonly times: InferenceTimes }>;
+  infer(inputs: readonly Tensor[], options?: InferOptions): Promise<Inference>;
   /** How many requests wait, and how many run. */
   readonly load: { readonly waiting: number; readonly running: number };
   /**

@@ -1,3 +1,4 @@
+import type { ResponseCache } from './cache/response-cache.js';
 import type { LoadedModel } from './repository/model-repository.js';
 import type { InferenceStatistics, Tally } from './statistics.js';
 
@@ -32,8 +33,16 @@ const METRICS: readonly Metric[] = [
     help: 'Number of failed inference requests, by reason',
     of: ({ statistics }) => Object.entries(statistics.failures).map(([reason, count]) => [{ reason }, count]),
   },
-  counter('nv_inference_count', 'Number of inferences performed', ({ success }) => success.count),
-  counter('nv_inference_exec_count', 'Number of model executions performed', ({ success }) => success.count),
+  counter(
+    'nv_inference_count',
+    'Number of inferences performed, without cached requests',
+    (each) => each.executions,
+  ),
+  counter(
+    'nv_inference_exec_count',
+    'Number of model executions performed, without cached requests',
+    (each) => each.executions,
+  ),
   counter(
     'nv_inference_request_duration_us',
     'Cumulative time of successful requests in microseconds',
@@ -57,6 +66,26 @@ const METRICS: readonly Metric[] = [
     'Cumulative time of reading outputs in microseconds',
     (each) => microseconds(each.computeOutput),
   ),
+  counter(
+    'nv_cache_num_hits_per_model',
+    'Number of response cache hits per model',
+    (each) => each.cacheHit.count,
+  ),
+  counter(
+    'nv_cache_num_misses_per_model',
+    'Number of response cache misses per model',
+    (each) => each.cacheMiss.count,
+  ),
+  counter(
+    'nv_cache_hit_duration_per_model',
+    'Cumulative time of looking up cached responses in microseconds',
+    (each) => microseconds(each.cacheHit),
+  ),
+  counter(
+    'nv_cache_miss_duration_per_model',
+    'Cumulative time of looking up and keeping responses that were not cached in microseconds',
+    (each) => microseconds(each.cacheMiss),
+  ),
   {
     name: 'nv_inference_pending_request_count',
     type: 'gauge',
@@ -71,9 +100,20 @@ const METRICS: readonly Metric[] = [
   },
 ];
 
+/** A gauge of the cache, which all models share. Triton has none: their names are ours. */
+const CACHE_METRICS: readonly (readonly [
+  name: string,
+  help: string,
+  of: (cache: ResponseCache) => number,
+])[] = [
+  ['ipgraft_cache_bytes', 'Memory that cached responses take in bytes', ({ bytes }) => bytes],
+  ['ipgraft_cache_limit_bytes', 'Memory that cached responses may take in bytes', ({ limit }) => limit],
+  ['ipgraft_cache_entries', 'Number of cached responses', ({ size }) => size],
+];
+
 /** All metrics in Prometheus' text format (version 0.0.4). */
-export function metricsText(models: readonly LoadedModel[]): string {
-  return METRICS.map(({ name, type, help, of }) => {
+export function metricsText(models: readonly LoadedModel[], cache?: ResponseCache): string {
+  const ofModels = METRICS.map(({ name, type, help, of }) => {
     const lines = models.flatMap((loaded) =>
       of(loaded).map(([labels, value]) => {
         // Names of models and reasons hold nothing that a label would have to escape.
@@ -81,6 +121,15 @@ export function metricsText(models: readonly LoadedModel[]): string {
         return `${name}{${all.map(([label, text]) => `${label}="${text}"`).join()}} ${value}\n`;
       }),
     );
-    return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
-  }).join('');
+    return head(name, type, help) + lines.join('');
+  });
+  const ofCache =
+    cache === undefined
+      ? []
+      : CACHE_METRICS.map(([name, help, of]) => `${head(name, 'gauge', help)}${name} ${of(cache)}\n`);
+  return [...ofModels, ...ofCache].join('');
+}
+
+function head(name: string, type: Metric['type'], help: string): string {
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
 }

@@ -1,13 +1,14 @@
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IpgraftError } from '../../compiler/errors.js';
-import type { ServedModel } from './backend.js';
+import { ResponseCache } from './cache/response-cache.js';
 import type { Service } from './http/routes.js';
 import { createHttpServer, type HttpOptions } from './http/server.js';
 import { ModelRepository } from './repository/model-repository.js';
+import type { StartOptions } from './repository/start-model.js';
 
 /** How a repository is served. */
-export interface ServeRepositoryOptions extends HttpOptions {
+export interface ServeRepositoryOptions extends HttpOptions, Omit<StartOptions, 'cache'> {
   readonly host: string;
   /** 0 for any that is free. */
   readonly port: number;
@@ -15,8 +16,8 @@ export interface ServeRepositoryOptions extends HttpOptions {
   readonly modelControl: 'none' | 'explicit';
   /** Milliseconds that a request may take, in the queue included. */
   readonly timeout: number;
-  /** Loads a model file. */
-  readonly loadModel: (path: string) => Promise<ServedModel>;
+  /** Bytes in which answers of models are kept; 0, or nothing, keeps none. */
+  readonly cache?: number;
 }
 
 /** A server that answers. */
@@ -37,9 +38,14 @@ export interface Serving {
  * @throws IpgraftError `SERVER_REPOSITORY`, `SERVER_LISTEN`, and as loading a model does
  */
 export async function serveRepository(folder: string, options: ServeRepositoryOptions): Promise<Serving> {
-  const { host, port, modelControl, timeout, loadModel } = options;
-  const repository = new ModelRepository(folder, loadModel);
-  const service: Service = { repository, isDraining: false, modelControl, timeout };
+  const { host, port, modelControl, timeout } = options;
+  const cache = options.cache ? new ResponseCache(options.cache) : undefined;
+  const repository = new ModelRepository(folder, {
+    ...options,
+    cache,
+    note: (text) => app.log.warn(text),
+  });
+  const service: Service = { repository, cache, isDraining: false, modelControl, timeout };
   const app = await createHttpServer(service, options);
   if (modelControl === 'none') await repository.loadAll();
   try {

@@ -1,11 +1,12 @@
 /** Runs others' clients against the command line's server: `npm run test:clients`. Needs Python, and installs them once. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { MAIN } from '../command.js';
 import { freshFolder } from '../fixtures.js';
+import { encoderModel, projection } from '../serve/image-models.js';
 import { countingModel, identityModel } from '../serve/small-models.js';
 import { pythonEnvironment } from '../slow/python.js';
 
@@ -25,7 +26,19 @@ const TYPES = [
   'string',
 ] as const;
 
-function repository(): string {
+/** `image` → the models `encoder` and `tokens` → `made`, as somebody would write it. */
+const CHAIN = `
+  platform: "ensemble"
+  input { name: "image" data_type: TYPE_FP32 dims: [ -1, 3, 4, 4 ] }
+  output { name: "made" data_type: TYPE_FP32 dims: [ -1, 4, 24 ] }
+  ensemble_scheduling { step [
+    { model_name: "encoder" model_version: -1
+      input_map { key: "pixel_values" value: "image" } output_map { key: "image_embeds" value: "embeds" } },
+    { model_name: "tokens" model_version: -1
+      input_map { key: "image_embeds" value: "embeds" } output_map { key: "ip_hidden_states" value: "made" } }
+  ] }`;
+
+async function repository(): Promise<string> {
   const folder = freshFolder();
   const place = (name: string, model: string) => {
     const path = join(folder, name, '1', 'model.onnx');
@@ -34,6 +47,10 @@ function repository(): string {
   };
   for (const type of TYPES) place(type, identityModel(['x', type, ['rows', 'columns']]));
   place('slow', countingModel());
+  place('encoder', encoderModel());
+  place('tokens', await projection('base'));
+  mkdirSync(join(folder, 'chain'));
+  writeFileSync(join(folder, 'chain', 'config.pbtxt'), CHAIN);
   return folder;
 }
 
@@ -59,7 +76,7 @@ if ('missing' in environment) {
     '--model-control',
     'explicit',
   ];
-  const server = spawn(process.execPath, [MAIN, 'serve', repository(), ...options], {
+  const server = spawn(process.execPath, [MAIN, 'serve', await repository(), ...options], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const url = new URL(await urlOf(server));

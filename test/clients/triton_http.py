@@ -1,7 +1,7 @@
 """Drives a running `ipgraft serve` with NVIDIA's tritonclient: `triton_http.py URL TOKEN ADMIN_TOKEN`.
 
 The server has a model for each ONNX type, `float`, `int64`, … , which gives its input `x` back as `x_out`, and `slow`, which adds 1
-to `x` [1] `n` times. Prints how many checks held; the first that does not hold ends it.
+to `x` [1] `n` times; `encoder` and `tokens`, an image encoder and a projection, and `chain`, both as an ensemble. Prints how many checks held; the first that does not hold ends it.
 """
 
 import asyncio
@@ -31,6 +31,9 @@ TYPES = [
     ("double", "FP64", np.array([[1.7e308, -5e-324, -0.0]], np.float64)),
     ("string", "BYTES", np.array([["", "Größe", "a b"]], dtype=object)),
 ]
+
+# Of these models `tokens_pipeline` is offered.
+OTHERS = ["slow", "encoder", "tokens", "chain"]
 
 checks = 0
 
@@ -174,9 +177,46 @@ def everything_else(client):
     check(counted.tolist() == [5.0], counted)
 
 
+def images(client):
+    pixels = np.random.default_rng(1).standard_normal((2, 3, 4, 4)).astype(np.float32)
+
+    def ask(model, name, values):
+        made = triton.InferInput(name, list(values.shape), "FP32")
+        made.set_data_from_numpy(values)
+        return client.infer(model, [made], headers=user())
+
+    def count(model):
+        stats = client.get_inference_statistics(model, headers=user())["model_stats"][0]
+        cached = [stats["inference_stats"][each]["count"] for each in ("cache_hit", "cache_miss")]
+        return cached + [stats["execution_count"]]
+
+    embeds = ask("encoder", "pixel_values", pixels).as_numpy("image_embeds")
+    tokens = ask("tokens", "image_embeds", embeds).as_numpy("ip_hidden_states")
+    check(tokens.shape == (2, 4, 24) and np.abs(tokens).max() > 0, tokens)
+    for _ in range(2):
+        check(same(ask("chain", "image", pixels).as_numpy("made"), tokens), "chain")
+        check(same(ask("tokens_pipeline", "pixel_values", pixels).as_numpy("ip_hidden_states"), tokens), "offered")
+    check(count("encoder") == [4, 1, 1] and count("tokens") == [4, 1, 1], (count("encoder"), count("tokens")))
+    check(count("chain") == [0, 0, 2], count("chain"))
+    ask("chain", "image", -pixels)
+    check(count("tokens") == [4, 2, 2], count("tokens"))
+    config = client.get_model_config("tokens_pipeline", headers=user())
+    steps = [step["model_name"] for step in config["ensemble_scheduling"]["step"]]
+    check(config["platform"] == "ensemble" and steps == ["encoder", "tokens"], config)
+    client.unload_model("encoder", headers=admin())
+    check(not client.is_model_ready("chain") and not client.is_model_ready("tokens_pipeline"), "without the encoder")
+    refused(lambda: ask("chain", "image", pixels), "503", "not available: encoder")
+    client.load_model("chain", headers=admin())
+    check(same(ask("chain", "image", pixels).as_numpy("made"), tokens), "loaded again")
+    check(client.is_model_ready("tokens_pipeline"), "offered again")
+    client.unload_model("chain", unload_dependents=True, headers=admin())
+    check(not client.is_model_ready("encoder") and not client.is_model_ready("tokens"), "dependents")
+    client.load_model("chain", headers=admin())
+
+
 def load_and_unload(client):
     states = lambda: {row["name"]: row["state"] for row in client.get_model_repository_index(headers=user())}
-    check(states() == {name: "UNAVAILABLE" for name, _, _ in TYPES} | {"slow": "UNAVAILABLE"}, states())
+    check(states() == {name: "UNAVAILABLE" for name in [name for name, _, _ in TYPES] + OTHERS}, states())
     check(not client.is_model_ready("float"), "not loaded yet")
     refused(lambda: client.load_model("float", headers=user()), "403", "admin token")
     refused(lambda: client.load_model("float"), "401")
@@ -196,7 +236,7 @@ async def the_aio_client():
     async with triton_aio.InferenceServerClient(URL) as client:
         check(await client.is_server_live() and await client.is_server_ready(), "aio health")
         check((await client.get_model_metadata("float", headers=user()))["name"] == "float", "aio metadata")
-        check(len(await client.get_model_repository_index(headers=user())) == len(TYPES) + 1, "aio index")
+        check(len(await client.get_model_repository_index(headers=user())) == len(TYPES) + len(OTHERS) + 1, "aio index")
         for model, datatype, values in TYPES:
             for coding in (None, "gzip", "deflate"):
                 found = await client.infer(
@@ -218,5 +258,6 @@ with triton.InferenceServerClient(URL, concurrency=8) as synchronous:
     every_type(synchronous)
     everything_else(synchronous)
     refusals(synchronous)
+    images(synchronous)
     asyncio.run(the_aio_client())
 print(f"{checks} checks held")

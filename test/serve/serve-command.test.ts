@@ -174,6 +174,7 @@ describe('ipgraft serve', () => {
       [['--model-control', 'explicit', '--token', 'a'], /sought --admin-token/],
       [['--port', '70000'], /--port 70000: sought a whole number from 0 to 65535/],
       [['--workers', '0'], /--workers 0/],
+      [['--cache', '1.5'], /--cache 1\.5: sought a whole number from 0/],
       [['--timeout', '1.5'], /--timeout 1\.5/],
       [['--timeout', '2147483648'], /from 1 to 2147483647/],
       [['--provider', 'tpu'], /tpu/],

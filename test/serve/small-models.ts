@@ -12,7 +12,7 @@ const { ModelProto, TensorProto } = onnx;
 const { INT, GRAPH } = onnx.AttributeProto.AttributeType;
 
 /** `null` for a value of which not even the rank is said. */
-function value([name, type, shape]: Value): onnxProto.onnx.IValueInfoProto {
+export function value([name, type, shape]: Value): onnxProto.onnx.IValueInfoProto {
   const dim = shape?.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
   return {
     name,

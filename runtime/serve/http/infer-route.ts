@@ -2,11 +2,11 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type InferReply, writeInferReply } from '../protocol/infer-reply.js';
 import { type InferRequest, parseInferRequest } from '../protocol/infer-request.js';
 import type { LoadedModel } from '../repository/model-repository.js';
+import { failureReason } from '../statistics.js';
 import type { Tensor } from '../tensor.js';
 import { chooseEncoding, compress } from './compression.js';
 import { modelOf } from './model-of.js';
 import { modelPaths, route, type Service } from './routes.js';
-import { failureReason } from './status.js';
 
 /** Inference. */
 export function addInferRoute(app: FastifyInstance, service: Service): void {

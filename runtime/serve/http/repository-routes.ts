@@ -52,10 +52,17 @@ export function addRepositoryRoutes(app: FastifyInstance, service: Service): voi
     async (request, reply) => {
       refuseUnlessExplicit(service);
       const { name } = modelOf(request);
-      await repository.unload(name);
+      await repository.unload(name, isWithDependents(request));
       return sendJson(reply, {});
     },
     { access: 'admin', operation: 'unloadModel' },
+  );
+}
+
+function isWithDependents(request: FastifyRequest): boolean {
+  const { parameters } = objectIn(request);
+  return (
+    (parameters as { readonly unload_dependents?: unknown } | null | undefined)?.unload_dependents === true
   );
 }
 

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
+import type { ResponseCache } from '../cache/response-cache.js';
 import type { ModelRepository } from '../repository/model-repository.js';
 import type { Access } from './access.js';
 import type { OperationName } from './openapi/operations.js';
@@ -18,6 +19,8 @@ declare module 'fastify' {
 /** What routes answer from. */
 export interface Service {
   readonly repository: ModelRepository;
+  /** Where answers are kept, if they are. */
+  readonly cache: ResponseCache | undefined;
   /** Set when the server is about to end. */
   isDraining: boolean;
   /** Whether models may be loaded and unloaded. */

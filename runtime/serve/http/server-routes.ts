@@ -9,6 +9,7 @@ import { sendJson } from './send.js';
 const EXTENSIONS = [
   'binary_tensor_data',
   'model_repository',
+  'model_repository(unload_dependents)',
   'model_configuration',
   'statistics',
   'parameters',
@@ -61,7 +62,7 @@ export function addServerRoutes(app: FastifyInstance, service: Service): void {
     'GET',
     '/metrics',
     (_, reply) => {
-      const text = metricsText(service.repository.ready);
+      const text = metricsText(service.repository.ready, service.cache);
       return reply.header('content-type', 'text/plain; version=0.0.4').send(Buffer.from(text));
     },
     { quiet: true, operation: 'metrics' },

@@ -1,10 +1,10 @@
 import { type ErrorCode, IpgraftError } from '../../../compiler/errors.js';
-import type { FailureReason } from '../statistics.js';
 
 /** HTTP's word for an error that an answer may name as it is. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
   SERVER_REQUEST: 400,
   SERVER_INPUT: 400,
+  SERVER_CONFIG: 400,
   SERVER_UNAUTHORIZED: 401,
   SERVER_FORBIDDEN: 403,
   SERVER_ORIGIN: 403,
@@ -49,20 +49,4 @@ export function answerTo(error: unknown, requestId: string): Answer {
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
     return { status: statusCode, text: (error as Error).message };
   return { status: 500, text: `internal error; the server's log says more: request ${requestId}` };
-}
-
-/** How an error counts in the statistics. */
-export function failureReason(error: unknown): FailureReason {
-  switch (error instanceof IpgraftError ? error.code : undefined) {
-    case 'SERVER_BUSY':
-    case 'SERVER_TIMEOUT':
-      return 'REJECTED';
-    case 'SERVER_CANCELLED':
-      return 'CANCELED';
-    case 'RUNTIME_RUN':
-    case 'SERVER_WORKER_LOST':
-      return 'BACKEND';
-    default:
-      return 'OTHER';
-  }
 }

@@ -2,15 +2,25 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IpgraftError } from '../../../compiler/errors.js';
 import { printable } from '../../../compiler/printable.js';
+import { configFault } from '../config/config-fault.js';
+import { type ModelConfig, NO_CONFIG } from '../config/model-config.js';
+import { readConfig } from '../config/read-config.js';
 
-/** The newest version of a model in a repository. */
+/** The version of a model in a repository that is served. */
 export interface ModelFiles {
   readonly name: string;
   /** Digits, as the folder's name has them. */
   readonly version: string;
-  /** Of its model.onnx. */
+  /** Of its ONNX file; an ensemble has none. */
   readonly path: string;
+  readonly config: ModelConfig;
 }
+
+/** A model of a repository, or why it cannot be served. */
+export type FoundModel = { readonly name: string } & (
+  | { readonly files: ModelFiles }
+  | { readonly fault: IpgraftError }
+);
 
 /** A model's name: also the name of its folder, so that none leads out of the repository. */
 const NAME = /^[A-Za-z0-9][\w.-]{0,127}$/;
@@ -22,10 +32,10 @@ export function isModelName(text: string): boolean {
 }
 
 /**
- * Every model of a repository: folders DIR/MODEL/VERSION/model.onnx, of each the highest version.
+ * Every model of a repository: folders DIR/MODEL/VERSION/model.onnx, and ensembles, which are a DIR/MODEL/config.pbtxt alone.
  * @throws IpgraftError `SERVER_REPOSITORY` when the folder cannot be read or holds no model
  */
-export async function listModels(repository: string): Promise<ModelFiles[]> {
+export async function listModels(repository: string): Promise<FoundModel[]> {
   let names: string[];
   try {
     names = await readdir(repository);
@@ -41,7 +51,15 @@ export async function listModels(repository: string): Promise<ModelFiles[]> {
     names
       .filter(isModelName)
       .sort()
-      .map((name) => findModel(repository, name)),
+      .map(async (name): Promise<FoundModel | undefined> => {
+        try {
+          const files = await findModel(repository, name);
+          return files && { name, files };
+        } catch (error) {
+          if (error instanceof IpgraftError) return { name, fault: error };
+          throw error;
+        }
+      }),
   );
   const found = models.filter((each) => each !== undefined);
   if (found.length > 0) return found;
@@ -51,14 +69,34 @@ export async function listModels(repository: string): Promise<ModelFiles[]> {
   );
 }
 
-/** The newest version of one model; `undefined` when there is none. The name must be one by {@link isModelName}. */
+/**
+ * The version of one model that is served, the highest that its configuration allows; `undefined` when there is no model. The name must be one
+ * by {@link isModelName}.
+ * @throws IpgraftError `SERVER_CONFIG` for a configuration that cannot be served, or has no file
+ */
 export async function findModel(repository: string, name: string): Promise<ModelFiles | undefined> {
   const folder = join(repository, name);
-  const versions = (await readdir(folder).catch(() => [])).filter((each) => VERSION.test(each));
-  // As numbers: 10 is after 9.
-  for (const version of versions.sort((a, b) => b.length - a.length || (a < b ? 1 : -1))) {
-    const path = join(folder, version, 'model.onnx');
-    if ((await stat(path).catch(() => undefined))?.isFile()) return { name, version, path };
+  const config = await readConfig(folder, name);
+  const versions = (await readdir(folder).catch(() => []))
+    .filter((each) => VERSION.test(each))
+    // As numbers: 10 is after 9.
+    .sort((a, b) => b.length - a.length || (a < b ? 1 : -1));
+  if (config.isEnsemble) return { name, version: versions[0] ?? '1', path: '', config };
+  for (const version of versions.filter((each) => config.versions?.includes(each) ?? true)) {
+    const path = await modelFile(join(folder, version, config.filename));
+    if (path !== undefined) return { name, version, path, config };
   }
-  return undefined;
+  if (config === NO_CONFIG) return undefined;
+  throw configFault(
+    name,
+    `sought ${config.versions?.join(' or ') ?? 'VERSION'}/${config.filename}, found no such file`,
+  );
+}
+
+/** A model of several files may be a folder with the name of the one and `model.onnx` in it. */
+async function modelFile(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile()) return path;
+  const inside = join(path, 'model.onnx');
+  return found?.isDirectory() && (await stat(inside).catch(() => undefined))?.isFile() ? inside : undefined;
 }

@@ -2,17 +2,12 @@ import { IpgraftError } from '../../../compiler/errors.js';
 import { printable } from '../../../compiler/printable.js';
 import type { ServedModel } from '../backend.js';
 import { InferenceStatistics } from '../statistics.js';
-import { findModel, listModels, type ModelFiles } from './model-files.js';
+import { Ensembles } from './ensembles.js';
+import type { LoadedModel } from './loaded-model.js';
+import { findModel, isModelName, listModels, type ModelFiles } from './model-files.js';
+import { type StartOptions, startModel } from './start-model.js';
 
-/** A model that answers. */
-export interface LoadedModel {
-  readonly name: string;
-  readonly version: string;
-  readonly model: ServedModel;
-  readonly statistics: InferenceStatistics;
-  /** Seconds that loading took. */
-  readonly loadSeconds: number;
-}
+export type { LoadedModel } from './loaded-model.js';
 
 /** A row of the repository's index, as the protocol has it. */
 export interface IndexEntry {
@@ -22,32 +17,63 @@ export interface IndexEntry {
   readonly reason: string;
 }
 
+/** How a repository's models are served. */
+export interface RepositoryOptions extends StartOptions {
+  /** Says something to whoever runs the server. */
+  readonly note: (text: string) => void;
+}
+
 type Change = 'LOADING' | 'UNLOADING';
 
 /** Milliseconds in which requests end that run when their model goes. */
 const GRACE = 30_000;
 
-/** The models of a folder DIR/MODEL/VERSION/model.onnx: which there are, which are loaded. One change of a model at a time. */
+/**
+ * The models of a folder DIR/MODEL/VERSION/model.onnx and the ensembles of them: which there are, which are loaded. One change of a model at a
+ * time.
+ */
 export class ModelRepository {
   private readonly folder: string;
-  private readonly start: (path: string) => Promise<ServedModel>;
+  private readonly options: RepositoryOptions;
   private readonly loaded = new Map<string, LoadedModel>();
   private readonly changes = new Map<string, { readonly kind: Change; readonly done: Promise<void> }>();
   private readonly reasons = new Map<string, string>();
   private readonly retiring = new Set<ServedModel>();
+  private readonly ensembles: Ensembles;
+  private folders: ReadonlySet<string> = new Set();
   private isClosed = false;
 
-  /** @param start loads a model file */
-  constructor(folder: string, start: (path: string) => Promise<ServedModel>) {
+  constructor(folder: string, options: RepositoryOptions) {
     this.folder = folder;
-    this.start = start;
+    this.options = options;
+    this.ensembles = new Ensembles({
+      loaded: this.loaded,
+      find: (name, version) => this.find(name, version),
+      hasFolder: (name) => this.folders.has(name),
+      retire: ({ model }) => void this.retire(model),
+      note: options.note,
+    });
   }
 
-  /** Loads every model, one after the other; none stays when one fails. @throws IpgraftError `SERVER_REPOSITORY`, and as loading does */
+  /**
+   * Loads every model, one after the other, then ensembles; none stays when one fails. An ensemble whose models are not there is no failure: it
+   * is not ready.
+   * @throws IpgraftError `SERVER_REPOSITORY`, `SERVER_CONFIG`, and as loading does
+   */
   async loadAll(): Promise<void> {
     try {
-      for (const files of await listModels(this.folder))
+      const models = (await this.list()).map((found) => {
+        if ('fault' in found) throw found.fault;
+        return found.files;
+      });
+      for (const files of models.filter(({ config }) => !config.isEnsemble))
         await this.change(files.name, 'LOADING', () => this.replace(files));
+      for (const files of models.filter(({ config }) => config.isEnsemble)) this.want(files);
+      for (const { name } of models) {
+        const fault = this.ensembles.faultOf(name);
+        if (fault?.code === 'SERVER_CONFIG') throw fault;
+        if (fault !== undefined) this.options.note(fault.message);
+      }
     } catch (error) {
       await this.close();
       throw error;
@@ -56,7 +82,7 @@ export class ModelRepository {
 
   /** The models that answer, by name. */
   get ready(): readonly LoadedModel[] {
-    return [...this.loaded.values()];
+    return [...this.loaded.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /**
@@ -65,14 +91,7 @@ export class ModelRepository {
    */
   find(name: string, version?: string): LoadedModel {
     const found = this.loaded.get(name);
-    if (found === undefined) {
-      if (!this.changes.has(name) && !this.reasons.has(name)) throw unknownModel(name);
-      const kind = this.changes.get(name)?.kind.toLowerCase() ?? 'not loaded';
-      throw new IpgraftError(
-        'SERVER_MODEL_NOT_READY',
-        `model “${printable(name)}” is not ready: it is ${kind}`,
-      );
-    }
+    if (found === undefined) throw this.notFound(name);
     if (version === undefined || version === found.version) return found;
     throw new IpgraftError(
       'SERVER_MODEL_UNKNOWN',
@@ -80,42 +99,52 @@ export class ModelRepository {
     );
   }
 
-  /** Every model of the folder, and those loaded whose files are gone. */
+  /** Every model of the folder, those loaded whose files are gone, and the ensembles that are offered. */
   async index(): Promise<IndexEntry[]> {
-    const files = await listModels(this.folder).catch(() => []);
-    const names = new Set([...files.map(({ name }) => name), ...this.loaded.keys()]);
+    const files = new Map((await this.list().catch(() => [])).map((found) => [found.name, found]));
+    const names = new Set([...files.keys(), ...this.loaded.keys(), ...this.ensembles.names]);
     return [...names].sort().map((name): IndexEntry => {
-      const version = this.loaded.get(name)?.version ?? files.find((each) => each.name === name)?.version;
+      const found = files.get(name);
+      const ofFolder = found !== undefined && 'files' in found ? found.files.version : undefined;
+      const version = this.loaded.get(name)?.version ?? ofFolder;
       const state = this.changes.get(name)?.kind ?? (this.loaded.has(name) ? 'READY' : 'UNAVAILABLE');
-      const reason = state === 'UNAVAILABLE' ? (this.reasons.get(name) ?? '') : '';
+      const fault = found !== undefined && 'fault' in found ? found.fault : this.ensembles.faultOf(name);
+      const reason = state === 'UNAVAILABLE' ? (fault?.message ?? this.reasons.get(name) ?? '') : '';
       return { name, ...(version !== undefined && { version }), state, reason };
     });
   }
 
   /**
-   * Loads a model's newest version. One that is loaded answers until the new one does.
-   * @throws IpgraftError `SERVER_MODEL_UNKNOWN`, and as loading does
+   * Loads the version of a model that is to be served, and of an ensemble before it the models that are not loaded. One that is loaded answers
+   * until the new one does.
+   * @throws IpgraftError `SERVER_MODEL_UNKNOWN`, `SERVER_CONFIG`, `SERVER_MODEL_NOT_READY` for an ensemble without its models, and as loading does
    */
   async load(name: string): Promise<void> {
-    const files = await findModel(this.folder, name);
-    if (files === undefined) throw unknownModel(name);
-    await this.change(name, 'LOADING', () => this.replace(files));
+    // What is offered must not take the name of a folder.
+    await this.list().catch(() => {});
+    await this.loadWithParts(name, []);
   }
 
-  /** Takes a model out of service; what runs may end. @throws IpgraftError `SERVER_MODEL_UNKNOWN` */
-  async unload(name: string): Promise<void> {
-    if (
-      !this.loaded.has(name) &&
-      !this.changes.has(name) &&
-      (await findModel(this.folder, name)) === undefined
-    )
+  /**
+   * Takes a model out of service, and with it ensembles that it is part of; what runs may end.
+   * @param dependents whether the models of an ensemble go too, where no other uses them
+   * @throws IpgraftError `SERVER_MODEL_UNKNOWN`
+   */
+  async unload(name: string, dependents = false): Promise<void> {
+    const isKnown = this.loaded.has(name) || this.changes.has(name) || this.ensembles.names.includes(name);
+    // What is wrong with its configuration does not keep a model.
+    if (!isKnown && (await findModel(this.folder, name).catch(() => true)) === undefined)
       throw unknownModel(name);
+    let parts: readonly string[] = [];
     await this.change(name, 'UNLOADING', async () => {
       const old = this.loaded.get(name);
       this.loaded.delete(name);
       this.reasons.set(name, 'unloaded');
+      parts = this.ensembles.drop(name);
+      this.ensembles.settle();
       if (old !== undefined) await this.retire(old.model);
     });
+    if (dependents) for (const part of parts) if (this.loaded.has(part)) await this.unload(part, true);
   }
 
   /** Ends every model, those too that are on their way out; waits for those that are being loaded. */
@@ -129,6 +158,47 @@ export class ModelRepository {
     await end();
     await Promise.allSettled([...this.changes.values()].map(({ done }) => done));
     await end();
+  }
+
+  private notFound(name: string): IpgraftError {
+    const kind = this.changes.get(name)?.kind.toLowerCase();
+    const fault = this.ensembles.faultOf(name)?.message;
+    if (kind === undefined && fault === undefined && !this.reasons.has(name)) return unknownModel(name);
+    const why = kind === undefined && fault !== undefined ? fault : `it is ${kind ?? 'not loaded'}`;
+    return new IpgraftError('SERVER_MODEL_NOT_READY', `model “${printable(name)}” is not ready: ${why}`);
+  }
+
+  private async list(): Promise<Awaited<ReturnType<typeof listModels>>> {
+    const models = await listModels(this.folder);
+    this.folders = new Set(models.map(({ name }) => name));
+    return models;
+  }
+
+  private async loadWithParts(name: string, wholes: readonly string[]): Promise<void> {
+    if (this.ensembles.isOffered(name)) {
+      this.reasons.delete(name);
+      return this.ensembles.accept(name);
+    }
+    const files = isModelName(name) ? await findModel(this.folder, name) : undefined;
+    if (files === undefined) throw unknownModel(name);
+    if (!files.config.isEnsemble) return this.change(name, 'LOADING', () => this.replace(files));
+    for (const { model } of files.config.steps) {
+      if (this.loaded.has(model) || model === name || wholes.includes(model)) continue;
+      await this.loadWithParts(model, [...wholes, name]).catch((error) => {
+        // That it is missing is said of the ensemble.
+        if (!(error instanceof IpgraftError && error.code === 'SERVER_MODEL_UNKNOWN')) throw error;
+      });
+    }
+    await this.change(name, 'LOADING', async () => {
+      const fault = this.want(files);
+      if (fault !== undefined) throw fault;
+    });
+  }
+
+  private want({ name, version, config }: ModelFiles): IpgraftError | undefined {
+    this.noteUnused(name, config.unused);
+    this.reasons.delete(name);
+    return this.ensembles.want(name, version, config);
   }
 
   /** Waits until no other change of the model is under way. */
@@ -145,11 +215,13 @@ export class ModelRepository {
     }
   }
 
-  private async replace({ name, version, path }: ModelFiles): Promise<void> {
+  private async replace(files: ModelFiles): Promise<void> {
+    const { name, version, config } = files;
     const began = performance.now();
-    let model: ServedModel;
+    this.noteUnused(name, config.unused);
+    let started: Awaited<ReturnType<typeof startModel>>;
     try {
-      model = await this.start(path);
+      started = await startModel(files, this.options);
     } catch (error) {
       // What it says may name files of this machine: that is for the log.
       if (!this.loaded.has(name)) this.reasons.set(name, 'failed to load');
@@ -157,10 +229,17 @@ export class ModelRepository {
     }
     const old = this.loaded.get(name);
     const loadSeconds = (performance.now() - began) / 1000;
-    this.loaded.set(name, { name, version, model, statistics: new InferenceStatistics(), loadSeconds });
+    const statistics = new InferenceStatistics();
+    this.loaded.set(name, { name, version, ...started, config, statistics, loadSeconds });
     this.reasons.delete(name);
+    this.ensembles.settle();
     // Nobody waits for what still runs there.
     if (old !== undefined) void this.retire(old.model);
+  }
+
+  private noteUnused(name: string, fields: readonly string[]): void {
+    if (fields.length > 0)
+      this.options.note(`config.pbtxt of model “${name}”: without effect here: ${fields.join(', ')}`);
   }
 
   private async retire(model: ServedModel): Promise<void> {

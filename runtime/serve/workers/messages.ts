@@ -1,7 +1,7 @@
 import type { ErrorCode, Facts } from '../../../compiler/errors.js';
 import type { Provider } from '../../session/load-runtime.js';
 import type { ModelInterface } from '../backend.js';
-import type { Tensor, TensorMetadata } from '../tensor.js';
+import type { Tensor } from '../tensor.js';
 
 /** Which model a worker is to load, and how: its only argument, as JSON. */
 export interface LoadOrder {
@@ -22,17 +22,9 @@ export interface RunOrder {
   readonly outputs: readonly string[];
 }
 
-/** An input as a worker found it. */
-export interface ServedInput extends TensorMetadata {
-  readonly optional: boolean;
-  /** Whether the model says nothing of its shape, not even the rank; `shape` is empty then. */
-  readonly anyShape: boolean;
-}
-
 /** What a worker says once, when it has loaded its model. */
 export interface Loaded extends ModelInterface {
   readonly kind: 'loaded';
-  readonly inputs: readonly ServedInput[];
 }
 
 /** What a worker says of a run; the parts are the outputs' bytes. Nanoseconds. */

@@ -1,7 +1,7 @@
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import type { Runtime } from '../../session/load-runtime.js';
 import { DATATYPE_SIZE, type Datatype, type Tensor } from '../tensor.js';
-import { unfit } from './unfit.js';
+import { unfit } from '../unfit.js';
 
 type OrtType = InferenceSession.TensorValueMetadata['type'];
 

@@ -1,5 +1,5 @@
-import { DATATYPE_SIZE, type Tensor, type TensorMetadata } from '../tensor.js';
-import type { ServedInput } from './messages.js';
+import type { ServedInput } from './backend.js';
+import { DATATYPE_SIZE, type Tensor, type TensorMetadata } from './tensor.js';
 import { unfit } from './unfit.js';
 
 /**

@@ -1,4 +1,4 @@
-import { IpgraftError } from '../../../compiler/errors.js';
+import { IpgraftError } from '../../compiler/errors.js';
 
 /** The error of a tensor that does not fit: `SERVER_INPUT`, which names the tensor, what was sought and what was found. */
 export function unfit(

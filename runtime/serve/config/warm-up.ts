@@ -1,0 +1,45 @@
+import { randomBytes } from 'node:crypto';
+import type { ServedModel } from '../backend.js';
+import { DATATYPE_SIZE, type Tensor } from '../tensor.js';
+import { configFault } from './config-fault.js';
+import type { ModelConfig, WarmupInput, WarmupSample } from './model-config.js';
+
+/** Bytes of one input: more is a slip. */
+const LARGEST = 2 ** 30;
+
+/**
+ * Runs what model_warmup lists, each sample in as many requests at once as there are workers, so that each has its turn.
+ * @param model its name
+ * @throws IpgraftError `SERVER_CONFIG` for inputs that are too large, and as `infer` does
+ */
+export async function warmUp(
+  served: ServedModel,
+  { warmup, maxBatchSize }: ModelConfig,
+  workers: number,
+  model: string,
+): Promise<void> {
+  for (const sample of warmup) {
+    const inputs = sample.inputs.map((input) => tensorOf(input, sample, maxBatchSize > 0, model));
+    for (let round = 0; round < sample.count; round++)
+      await Promise.all(Array.from({ length: workers }, () => served.infer(inputs)));
+  }
+}
+
+function tensorOf(
+  { name, datatype, dims, data }: WarmupInput,
+  sample: WarmupSample,
+  isBatched: boolean,
+  model: string,
+): Tensor {
+  const shape = isBatched ? [sample.batchSize, ...dims] : dims;
+  // Of BYTES the length of an empty string.
+  const size = shape.reduce((product, each) => product * each, DATATYPE_SIZE[datatype] ?? 4);
+  if (size > LARGEST)
+    throw configFault(
+      model,
+      `model_warmup “${sample.name}”: input “${name}”: sought ${LARGEST} bytes at most, found ${size}`,
+    );
+  const bytes = data === 'zero' || datatype === 'BYTES' ? new Uint8Array(size) : randomBytes(size);
+  if (datatype === 'BOOL') for (let i = 0; i < size; i++) bytes[i]! &= 1;
+  return { name, datatype, shape, data: bytes };
+}

@@ -11,7 +11,8 @@ const MOST_CLIENTS = 100_000;
 
 /**
  * Holds each client to a rate by the generic cell rate algorithm (ITU-T I.371): of a client only the time is kept at which all that it asked
- * is paid for, each request at `ms / count` milliseconds. Unlike counts in windows it lets nobody ask twice as often at a window's edge.
+ * is paid for, each request at `ms / count` milliseconds. Unlike counts in windows it never lets more
+ * than `count` through at once.
  */
 export class RateLimit {
   private readonly rate: Rate;

@@ -89,6 +89,26 @@ describe('attacks over HTTP', () => {
     assert.equal((await ask(`${url}/v2/health/live`)).status, 200);
   });
 
+  it('requests sent all at once are answered one by one, in order, each for itself', async () => {
+    const { url } = await startServer();
+    const text = (id: number) =>
+      JSON.stringify({
+        id: String(id),
+        inputs: [{ name: 'INT32', datatype: 'INT32', shape: [1], data: id % 3 === 0 ? [0.5] : [id] }],
+        outputs: [{ name: 'INT32_out' }],
+      });
+    const sent = Array.from({ length: 300 }, (_, id) => {
+      const last = id === 299 ? 'Connection: close\r\n' : '';
+      return `POST ${infer} HTTP/1.1\r\nHost: a\r\n${last}Content-Length: ${text(id).length}\r\n\r\n${text(id)}`;
+    });
+    const received = await exchange(url, sent.join(''));
+    const answers = [...received.matchAll(/HTTP\/1\.1 (\d+) |"id":"(\d+)"/g)].map(
+      (match) => match[1] ?? match[2],
+    );
+    const expected = sent.flatMap((_, id) => (id % 3 === 0 ? ['400'] : ['200', String(id)]));
+    assert.deepEqual(answers, expected);
+  });
+
   it('lengths of JSON that are not the body’s', async () => {
     const { url } = await startServer();
     for (const length of ['-1', '3', '1e1', '99999999999999999999', '0x1']) {

@@ -288,6 +288,17 @@ describe('the OpenAPI document', () => {
       assert.notDeepEqual(errors(schema, request), [], JSON.stringify(request));
   });
 
+  it('an input of any shape has any', async () => {
+    const any = { name: 'a', datatype: 'FP32', shape: [], optional: false, anyShape: true } as const;
+    const { url } = await startServer({ m: echoModel([any]) });
+    const { json: document } = await ask(`${url}/openapi.json`);
+    assert.equal(document['x-ipgraft-models'][0].inputs[0].anyShape, true);
+    for (const shape of [[], [1], [2, 3]]) {
+      const request = { inputs: [{ name: 'a', datatype: 'FP32', shape }] };
+      assert.deepEqual(schemasOf(document)({ $ref: '#/components/schemas/m.InferRequest' }, request), []);
+    }
+  });
+
   it('its examples are answered', async () => {
     const { url } = await startServer({ m: echoModel([X]), half: echoModel([HALF]), all: echoModel() });
     const { json: document } = await ask(`${url}/openapi.json`);

@@ -19,7 +19,6 @@ export function addPageRoute(app: FastifyInstance): void {
           'x-content-type-options': 'nosniff',
           'x-frame-options': 'DENY',
           'referrer-policy': 'no-referrer',
-          'cross-origin-opener-policy': 'same-origin',
           'cross-origin-resource-policy': 'same-origin',
           'cache-control': 'no-cache',
         })

@@ -105,13 +105,13 @@ function tensorTable(
       'tbody',
       {},
       element('tr', { class: 'group' }, element('th', { scope: 'rowgroup', colspan: '3' }, what)),
-      ...tensors.map(({ name, datatype, shape, optional }) =>
+      ...tensors.map(({ name, datatype, shape, optional, anyShape }) =>
         element(
           'tr',
           {},
           element('th', { scope: 'row' }, code(shown(name)), ...(optional ? [' (optional)'] : [])),
           element('td', {}, datatype),
-          element('td', {}, element('code', {}, shapeText(shape))),
+          element('td', {}, element('code', {}, anyShape ? 'any' : shapeText(shape))),
         ),
       ),
     );

@@ -1,3 +1,4 @@
+import type { ServedInput } from '../../backend.js';
 import { exampleRequest, exampleSize } from '../../protocol/example-request.js';
 import type { IndexEntry, LoadedModel } from '../../repository/model-repository.js';
 import type { TensorMetadata } from '../../tensor.js';
@@ -11,6 +12,8 @@ export interface DescribedTensor {
   readonly shape: readonly (number | string | null)[];
   /** Of inputs: whether a request may leave it out. */
   readonly optional?: boolean;
+  /** Whether it may have any shape; `shape` is empty then. */
+  readonly anyShape?: boolean;
 }
 
 /** A model of the folder; with inputs and outputs where it is loaded. Field `x-ipgraft-models` of the document. */
@@ -29,7 +32,11 @@ export function describeModels(
     if (model === undefined) return entry;
     return {
       ...entry,
-      inputs: model.inputs.map((input) => ({ ...described(input), optional: input.optional })),
+      inputs: model.inputs.map((input) => ({
+        ...described(input),
+        optional: input.optional,
+        ...(input.anyShape && { anyShape: true }),
+      })),
       outputs: model.outputs.map(described),
     };
   });
@@ -61,7 +68,12 @@ export function inferSchema({ name, model }: LoadedModel): object {
   };
 }
 
-function tensorSchema({ name, datatype, shape, symbols }: TensorMetadata): object {
+function tensorSchema({ name, datatype, shape, symbols, anyShape }: ServedInput): object {
+  if (anyShape)
+    return {
+      title: `${name}: ${datatype} of any shape`,
+      properties: { name: { const: name }, datatype: { const: datatype } },
+    };
   const isScalar = shape.length === 0;
   return {
     title: `${name}: ${datatype} [${shape.map((size, axis) => (size < 0 ? (symbols?.[axis] ?? '?') : size)).join(', ')}]`,

@@ -106,6 +106,7 @@ describe('the page of ipgraft serve in a browser', () => {
     const { url } = await real();
     await reading(url, DESK, async (page) => {
       const card = page.getByRole('region', { name: 'unet', exact: true });
+      await card.waitFor();
       const rows = await card.locator('tbody tr:not(.group)').allInnerTexts();
       assert.deepEqual(
         rows.map((row) => row.replaceAll('\t', ' ')),
@@ -123,6 +124,7 @@ describe('the page of ipgraft serve in a browser', () => {
       await run('bash', ['-c', await copied(page, 'unet')], { cwd: freshFolder() });
       await page.getByRole('button', { name: 'Refresh' }).press('Enter');
       await page.getByText('1 answered').waitFor();
+      assert.equal(await card.getByLabel('height').inputValue(), '8');
       assert.match((await counts())!, /^1 answered · 0 failed · 0 waiting · [\d.,]+ ms each$/);
     });
   });

@@ -27,7 +27,7 @@ async function refresh(): Promise<void> {
     trouble.hidden = isToken && token === undefined;
     trouble.textContent = isToken
       ? 'This is not the token of the server.'
-      : `The server does not answer: ${error}`;
+      : `The models cannot be shown. ${(error as Error).message}`;
     if (isToken) byId('token').focus();
     return;
   }
@@ -45,6 +45,7 @@ function show({ models, counts }: Served): void {
     modelCard(model, counts.get(model.name), {
       base,
       hasToken: token !== undefined,
+      sizes: cards.find((card) => card.name === model.name)?.sizes,
       write: (request) => LANGUAGES[language](request),
     }),
   );

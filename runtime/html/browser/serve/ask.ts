@@ -25,8 +25,8 @@ interface Duration {
 }
 
 /**
- * Asks for the models and what they did. Addresses are relative, so that the page may lie anywhere behind a proxy.
- * @throws TokenNeeded when the token does not do; another Error with what the server said
+ * Asks for the models and what they did. Addresses are relative, so that the page may lie anywhere behind a proxy. Fails as
+ * {@link TokenNeeded} when the token does not do, else with what the server said.
  */
 export async function askServer(token: string | undefined): Promise<Served> {
   const get = async (path: string) => {

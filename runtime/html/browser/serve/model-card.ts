@@ -10,12 +10,16 @@ import { Sizes } from './sizes.js';
 export interface Surroundings {
   readonly base: string;
   readonly hasToken: boolean;
+  /** Of the same model, as the reader has left them. */
+  readonly sizes: Sizes | undefined;
   /** The request in the language that is chosen now. */
   write(request: RequestTo): string;
 }
 
 /** A model on the page. */
 export interface ModelCard {
+  readonly name: string;
+  readonly sizes?: Sizes;
   readonly element: HTMLElement;
   /** Writes the request again, in the language that is chosen now. */
   update(): void;
@@ -43,10 +47,10 @@ export function modelCard(
   );
   if (reason !== '') card.append(element('p', {}, reason));
   if (counts !== undefined) card.append(countsLine(counts));
-  if (inputs === undefined || outputs === undefined) return { element: card, update() {} };
+  if (inputs === undefined || outputs === undefined) return { name, element: card, update() {} };
   card.append(tensorTable(name, inputs, outputs));
   const required = inputs.filter(({ optional }) => !optional);
-  const sizes = new Sizes(required);
+  const sizes = new Sizes(required, around.sizes);
   const text = element('code');
   const update = () => {
     text.textContent = around.write({
@@ -71,7 +75,7 @@ export function modelCard(
     ),
   );
   update();
-  return { element: card, update };
+  return { name, sizes, element: card, update };
 }
 
 function countsLine({ succeeded, failed, mean, waiting }: Counts): HTMLElement {

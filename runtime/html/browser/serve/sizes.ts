@@ -12,10 +12,13 @@ function keyOf(input: DescribedTensor, axis: number): string {
 export class Sizes {
   private readonly sizes = new Map<string, number>();
 
-  constructor(inputs: readonly DescribedTensor[]) {
+  /** @param before whose sizes are kept where the same dimensions are still there */
+  constructor(inputs: readonly DescribedTensor[], before?: Sizes) {
     for (const input of inputs)
       input.shape.forEach((size, axis) => {
-        if (typeof size !== 'number') this.sizes.set(keyOf(input, axis), exampleSize(size));
+        if (typeof size === 'number') return;
+        const key = keyOf(input, axis);
+        this.sizes.set(key, before?.sizes.get(key) ?? exampleSize(size));
       });
   }
 

@@ -17,11 +17,30 @@ export async function startBrowser(...args: readonly string[]): Promise<Browser 
     : chromium.launch({ executablePath, args: ['--no-sandbox', ...args] });
 }
 
+/** A browser for a suite, whose tests are skipped where there is none. */
+export async function browserOrSkip(suite: Mocha.Context): Promise<Browser> {
+  const started = await startBrowser();
+  if (started !== null) return started;
+  console.log('    skipped: no Chromium is installed');
+  return suite.skip();
+}
+
 /** How a reader looks at a page. */
 export interface Reader {
   readonly width: number;
   readonly scheme: 'light' | 'dark';
 }
+
+/** At a desk, … */
+export const DESK: Reader = { width: 1280, scheme: 'light' };
+
+/** … on a phone, and in the dark. */
+export const READERS: readonly Reader[] = [
+  DESK,
+  { width: 1280, scheme: 'dark' },
+  { width: 390, scheme: 'light' },
+  { width: 390, scheme: 'dark' },
+];
 
 /** A page that is open, with all that it complained about or asked of a network. */
 export interface OpenPage {

@@ -6,27 +6,22 @@ import { openModel } from '../../runtime/open.js';
 import { adapterPath, modelPath } from '../fixtures.js';
 import { patchFile } from '../patched.js';
 import { failedValidation, reportOn, writeChain } from '../reports.js';
-import { checkAccessible, type OpenPage, openReport, type Reader, startBrowser } from './browser.js';
-
-const READERS: readonly Reader[] = [
-  { width: 1280, scheme: 'light' },
-  { width: 1280, scheme: 'dark' },
-  { width: 390, scheme: 'light' },
-  { width: 390, scheme: 'dark' },
-];
-const [DESK] = READERS as [Reader];
+import {
+  browserOrSkip,
+  checkAccessible,
+  DESK,
+  type OpenPage,
+  openReport,
+  READERS,
+  type Reader,
+} from './browser.js';
 
 describe('HTML reports in a browser', () => {
   let browser: Browser;
   let comparison: string;
   let validation: string;
   before(async function () {
-    const started = await startBrowser();
-    if (started === null) {
-      console.log('    skipped: no Chromium is installed');
-      this.skip();
-    }
-    browser = started;
+    browser = await browserOrSkip(this);
     const base = modelPath('sd15-sdpa-ts17');
     const { path } = await patchFile(base, [adapterPath('sd15', 'base')]);
     // With something of everything that a proof may say.

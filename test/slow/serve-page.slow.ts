@@ -10,16 +10,17 @@ import { freshFolder, modelPath } from '../fixtures.js';
 import { echoModel } from '../serve/echo-model.js';
 import { startServer, stopServers } from '../serve/http-server.js';
 import { identityModel } from '../serve/small-models.js';
-import { checkAccessible, openAddress, type Reader, startBrowser } from './browser.js';
+import {
+  browserOrSkip,
+  checkAccessible,
+  DESK,
+  openAddress,
+  READERS,
+  type Reader,
+  startBrowser,
+} from './browser.js';
 import { pythonEnvironment } from './python.js';
 
-const READERS: readonly Reader[] = [
-  { width: 1280, scheme: 'light' },
-  { width: 1280, scheme: 'dark' },
-  { width: 390, scheme: 'light' },
-  { width: 390, scheme: 'dark' },
-];
-const [DESK] = READERS as [Reader];
 const run = promisify(execFile);
 /** A browser tells of each 401 itself. */
 const REFUSED = /401 \(Unauthorized\)$/;
@@ -41,12 +42,7 @@ function models(): string {
 describe('the page of ipgraft serve in a browser', () => {
   let browser: Browser;
   before(async function () {
-    const started = await startBrowser();
-    if (started === null) {
-      console.log('    skipped: no Chromium is installed');
-      this.skip();
-    }
-    browser = started;
+    browser = await browserOrSkip(this);
   });
   after(() => browser?.close());
   afterEach(stopServers);

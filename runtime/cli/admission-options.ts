@@ -1,4 +1,6 @@
 import { IpgraftError } from '../../compiler/errors.js';
+import type { Tokens } from '../serve/http/access.js';
+import type { Admission } from '../serve/http/admission.js';
 import { isLoopback } from '../serve/loopback.js';
 import { type Rate, RateLimit } from '../serve/rate-limit.js';
 
@@ -11,19 +13,12 @@ export interface AdmissionFlags {
   readonly rateLimit?: string;
 }
 
-/** What the server asks of requests. */
-export interface AdmissionOptions {
-  readonly hosts?: readonly string[];
-  readonly origins?: readonly string[];
-  readonly rateLimit?: RateLimit;
-}
-
 /**
  * Reads the options that say who is let in. Without a token whoever reaches this machine may ask, and so may every web page that makes
  * a browser here take the server for its own: then names are checked, and wherever some are given.
  * @throws IpgraftError `OPTION_INVALID`
  */
-export function admissionOf(flags: AdmissionFlags): AdmissionOptions {
+export function admissionOf(flags: AdmissionFlags): Omit<Admission, keyof Tokens> {
   const { host, token, allowHost, allowOrigin, rateLimit } = flags;
   const isChecked = allowHost !== undefined || (isLoopback(host) && token === undefined);
   return {

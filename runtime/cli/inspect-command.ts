@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { type AdapterDescription, inspect, type ModelDescription } from '../inspect.js';
 import { row } from './print-report.js';
 import { size } from './progress.js';
+import { collect } from './repeated-option.js';
 import type { Terminal } from './terminal.js';
 
 interface InspectFlags {
@@ -15,12 +16,7 @@ export function inspectCommand({ print }: Terminal): Command {
   return new Command('inspect')
     .description('say what a model or an adapter is')
     .argument('<file>', 'an ONNX model or an IP-Adapter checkpoint')
-    .option(
-      '--pattern <pattern>',
-      'which scopes to look for (repeatable)',
-      (value, before: string[]) => [...before, value],
-      [],
-    )
+    .option('--pattern <pattern>', 'which scopes to look for (repeatable)', collect, [])
     .option('--text-input <name>', 'the input with the text embeddings')
     .option('--json', 'print as JSON')
     .action(async (file: string, { pattern, textInput, json }: InspectFlags) => {

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
+import { LONGEST_TIMER } from '../serve/longest-timer.js';
 import { isLoopback } from '../serve/loopback.js';
 import { PROVIDERS, type Provider } from '../session/load-runtime.js';
 import { type AdmissionFlags, admissionOf } from './admission-options.js';
@@ -39,8 +40,6 @@ export interface ServeReport {
 
 /** Milliseconds that requests get to end after the server has stopped listening. */
 const GRACE = 30_000;
-/** More milliseconds Node's timers take for none. */
-const LONGEST = 2 ** 31 - 1;
 
 /** `ipgraft serve`. Ends, with 0, when it is told to by SIGTERM or Ctrl-C; a second signal ends it at once. */
 export function serveCommand(terminal: Terminal): Command {
@@ -80,11 +79,11 @@ export function serveCommand(terminal: Terminal): Command {
         ...admissionOf(flags),
         cache: wholeNumber('--cache', flags.cache, 0),
         maxBody: wholeNumber('--max-body', flags.maxBody, 1),
-        timeout: wholeNumber('--timeout', flags.timeout, 1, LONGEST),
+        timeout: wholeNumber('--timeout', flags.timeout, 1, LONGEST_TIMER),
         ...(flags.token !== undefined && { token: flags.token }),
         ...(flags.adminToken !== undefined && { adminToken: flags.adminToken }),
       };
-      const drain = wholeNumber('--drain', flags.drain, 0, LONGEST);
+      const drain = wholeNumber('--drain', flags.drain, 0, LONGEST_TIMER);
       const runs = {
         provider: flags.provider,
         workers: wholeNumber('--workers', flags.workers, 1),

@@ -9,6 +9,7 @@ import { PROVIDERS, type Provider } from '../session/load-runtime.js';
 import { validate } from '../validate/validate.js';
 import type { Check, SiteNumbers, Validation } from '../validate/validation.js';
 import { row } from './print-report.js';
+import { collect } from './repeated-option.js';
 import { type ShortcutFlags, shortcutOf, withShortcutOption } from './shortcut-option.js';
 import type { Terminal } from './terminal.js';
 
@@ -30,12 +31,7 @@ export function validateCommand(terminal: Terminal): Command {
     .argument('<base>', 'the model that was compiled')
     .argument('<patched>', 'what `ipgraft compile` made of it')
     .option('--seed <n>', 'seed of the inputs', '0')
-    .option(
-      '--shape <input=AxBxC>',
-      'shape of an input whose dimensions are free (repeatable)',
-      (value, before: string[]) => [...before, value],
-      [],
-    )
+    .option('--shape <input=AxBxC>', 'shape of an input whose dimensions are free (repeatable)', collect, [])
     .option(
       '-a, --adapter <file...>',
       'the checkpoints that were compiled in: image weights are read from them',

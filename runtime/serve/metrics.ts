@@ -1,5 +1,5 @@
 import type { ResponseCache } from './cache/response-cache.js';
-import type { LoadedModel } from './repository/model-repository.js';
+import type { LoadedModel } from './repository/loaded-model.js';
 import type { InferenceStatistics, Tally } from './statistics.js';
 
 /** A metric of each model: Triton's name for it, so that dashboards made for Triton show it. */

@@ -18,6 +18,11 @@ export const DATATYPE_SIZE = {
 
 export type Datatype = keyof typeof DATATYPE_SIZE;
 
+/** Types that the protocol sends in binary form alone. */
+export function isBinaryOnly(datatype: Datatype): datatype is 'FP16' | 'BF16' {
+  return datatype === 'FP16' || datatype === 'BF16';
+}
+
 /** A tensor as the protocol's binary form has it: row-major, little-endian; each element of `BYTES` behind its length as uint32. */
 export interface Tensor {
   readonly name: string;

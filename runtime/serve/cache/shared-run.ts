@@ -1,8 +1,6 @@
 import { IpgraftError } from '../../../compiler/errors.js';
 import type { InferOptions } from '../backend.js';
-
-/** What is longer, setTimeout takes for nothing. Milliseconds. */
-const LONGEST_TIMER = 2 ** 31 - 1;
+import { LONGEST_TIMER } from '../longest-timer.js';
 
 /** One run that several wait for, each as long as it likes. It is given up when nobody waits any more. */
 export class SharedRun<T> {

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type InferReply, writeInferReply } from '../protocol/infer-reply.js';
 import { type InferRequest, parseInferRequest } from '../protocol/infer-request.js';
-import type { LoadedModel } from '../repository/model-repository.js';
+import type { LoadedModel } from '../repository/loaded-model.js';
 import { failureReason } from '../statistics.js';
 import type { Tensor } from '../tensor.js';
 import { chooseEncoding, compress } from './compression.js';

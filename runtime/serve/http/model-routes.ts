@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { configJson, platformOf } from '../config/config-json.js';
-import type { LoadedModel } from '../repository/model-repository.js';
+import type { LoadedModel } from '../repository/loaded-model.js';
 import type { TensorMetadata } from '../tensor.js';
 import { modelOf } from './model-of.js';
 import { modelPaths, route, type Service } from './routes.js';

@@ -67,21 +67,13 @@ export function addServerRoutes(app: FastifyInstance, service: Service): void {
     },
     { quiet: true, operation: 'metrics' },
   );
-  const settings = [
-    { url: '/v2/trace/setting', value: TRACE, read: 'traceSettings', change: 'changeTraceSettings' },
-    {
-      url: '/v2/models/:model/trace/setting',
-      value: TRACE,
-      read: 'traceSettings',
-      change: 'changeTraceSettings',
-    },
-    { url: '/v2/logging', value: LOGGING, read: 'logSettings', change: 'changeLogSettings' },
-  ] as const;
-  for (const { url, value, read, change } of settings) {
-    route(app, 'GET', url, (_, reply) => sendJson(reply, value), { operation: read });
-    // A client that could change them could write files of the server's (CVE-2024-0087).
-    route(app, 'POST', url, refusing('these settings cannot be changed by a request'), { operation: change });
-  }
+  const refuseSettings = refusing('these settings cannot be changed by a request');
+  const tracing = ['/v2/trace/setting', '/v2/models/:model/trace/setting'];
+  route(app, 'GET', tracing, (_, reply) => sendJson(reply, TRACE), { operation: 'traceSettings' });
+  route(app, 'POST', tracing, refuseSettings, { operation: 'changeTraceSettings' });
+  route(app, 'GET', '/v2/logging', (_, reply) => sendJson(reply, LOGGING), { operation: 'logSettings' });
+  // A client that could change them could write files of the server's (CVE-2024-0087).
+  route(app, 'POST', '/v2/logging', refuseSettings, { operation: 'changeLogSettings' });
   const refuseMemory = refusing('shared memory is not served: send tensors in the request');
   for (const at of ['/v2/systemsharedmemory', '/v2/cudasharedmemory'])
     for (const place of [at, `${at}/region/:region`]) {

@@ -1,4 +1,4 @@
-import { DATATYPE_SIZE, type Datatype } from '../tensor.js';
+import { DATATYPE_SIZE, type Datatype, isBinaryOnly } from '../tensor.js';
 
 /** An input as far as an example needs it. */
 export interface ExampleInput {
@@ -37,15 +37,14 @@ export function exampleRequest(
   let tail = 0;
   const described = inputs.map(({ name, datatype, shape }) => {
     const count = shape.reduce((product, size) => product * size, 1);
-    const isBinaryOnly = datatype === 'FP16' || datatype === 'BF16';
     const element = DATATYPE_SIZE[datatype];
-    if (element === null || (count <= MOST_IN_JSON && !isBinaryOnly))
+    if (element === null || (count <= MOST_IN_JSON && !isBinaryOnly(datatype)))
       return { name, datatype, shape, data: new Array(count).fill(ELEMENT[datatype] ?? 0) };
     const size = count * element;
     tail += size;
     return { name, datatype, shape, parameters: { binary_data_size: size } };
   });
-  const isBinary = tail > 0 || outputs.some(({ datatype }) => datatype === 'FP16' || datatype === 'BF16');
+  const isBinary = tail > 0 || outputs.some(({ datatype }) => isBinaryOnly(datatype));
   return {
     json: {
       inputs: described,

@@ -1,8 +1,8 @@
 import type { ModelInterface } from '../backend.js';
-import type { Tensor } from '../tensor.js';
+import { isBinaryOnly, type Tensor } from '../tensor.js';
 import { checkBinaryData } from './binary-data.js';
 import { parseJson } from './json.js';
-import { encodeJsonData, isBinaryOnly } from './json-data.js';
+import { encodeJsonData } from './json-data.js';
 import { rawInput } from './raw-request.js';
 import { quoted, refusal } from './refuse.js';
 import { checkRequest, type Parameter, parametersOf, type RequestJson } from './request-schema.js';

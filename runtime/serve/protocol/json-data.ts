@@ -1,4 +1,4 @@
-import type { Datatype, Tensor, TensorMetadata } from '../tensor.js';
+import { isBinaryOnly, type Tensor, type TensorMetadata } from '../tensor.js';
 import { kindOf, refusal } from './refuse.js';
 import { elementCount, named } from './shape.js';
 
@@ -19,11 +19,6 @@ const WIDE = {
 } as const;
 
 const FLOATS = { FP32: Float32Array, FP64: Float64Array } as const;
-
-/** Types that the protocol sends in binary form alone. */
-export function isBinaryOnly(datatype: Datatype): datatype is 'FP16' | 'BF16' {
-  return datatype === 'FP16' || datatype === 'BF16';
-}
 
 /**
  * The bytes of an input whose elements came as JSON, flat or nested in any way, in row-major order.

@@ -7,8 +7,6 @@ import type { LoadedModel } from './loaded-model.js';
 import { findModel, isModelName, listModels, type ModelFiles } from './model-files.js';
 import { type StartOptions, startModel } from './start-model.js';
 
-export type { LoadedModel } from './loaded-model.js';
-
 /** A row of the repository's index, as the protocol has it. */
 export interface IndexEntry {
   readonly name: string;

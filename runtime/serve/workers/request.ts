@@ -1,10 +1,8 @@
 import { IpgraftError } from '../../../compiler/errors.js';
 import type { InferOptions } from '../backend.js';
+import { LONGEST_TIMER } from '../longest-timer.js';
 import type { Frame } from './frames.js';
 import type { Ran, RunOrder } from './messages.js';
-
-/** What is longer, setTimeout takes for nothing. Milliseconds. */
-export const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What became of a request whose model ran. */
 export interface Served {

@@ -3,9 +3,10 @@ import { IpgraftError } from '../../../compiler/errors.js';
 import type { Provider } from '../../session/load-runtime.js';
 import type { InferenceTimes, ServedModel } from '../backend.js';
 import { fitInputs, fitOutputs } from '../fit-inputs.js';
+import { LONGEST_TIMER } from '../longest-timer.js';
 import type { Tensor } from '../tensor.js';
 import type { LoadOrder } from './messages.js';
-import { LONGEST_TIMER, type Served } from './request.js';
+import type { Served } from './request.js';
 import { type PoolOptions, WorkerPool } from './worker-pool.js';
 
 /** How a model is served. */

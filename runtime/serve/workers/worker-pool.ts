@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { IpgraftError } from '../../../compiler/errors.js';
 import type { InferOptions } from '../backend.js';
+import { LONGEST_TIMER } from '../longest-timer.js';
 import type { Frame } from './frames.js';
 import type { Loaded, LoadOrder, RunOrder } from './messages.js';
-import { LONGEST_TIMER, Request, type Served } from './request.js';
+import { Request, type Served } from './request.js';
 import { WorkerProcess } from './worker-process.js';
 
 /** How many workers there are, and how long anything may take. Milliseconds. */

@@ -1,4 +1,5 @@
-import type { IndexEntry, LoadedModel } from '../../repository/model-repository.js';
+import type { LoadedModel } from '../../repository/loaded-model.js';
+import type { IndexEntry } from '../../repository/model-repository.js';
 import type { Tokens } from '../access.js';
 import type { Route } from '../routes.js';
 

@@ -1,5 +1,5 @@
 import { VERSION } from '../../../version.js';
-import type { LoadedModel } from '../../repository/model-repository.js';
+import type { LoadedModel } from '../../repository/loaded-model.js';
 import type { Tokens } from '../access.js';
 import type { Route } from '../routes.js';
 import type { Described } from './described.js';

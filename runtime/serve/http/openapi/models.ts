@@ -1,6 +1,7 @@
 import type { ServedInput } from '../../backend.js';
 import { exampleRequest, exampleSize } from '../../protocol/example-request.js';
-import type { IndexEntry, LoadedModel } from '../../repository/model-repository.js';
+import type { LoadedModel } from '../../repository/loaded-model.js';
+import type { IndexEntry } from '../../repository/model-repository.js';
 import type { TensorMetadata } from '../../tensor.js';
 import { schemaAt } from './schemas.js';
 
@@ -109,13 +110,13 @@ export function inferExample({ name, model }: LoadedModel): {
     }));
   const { json, tail } = exampleRequest(inputs, model.outputs);
   if (tail === 0) return { isJson: true, example: { summary: name, value: json } };
-  const length = JSON.stringify(json).length;
+  const text = JSON.stringify(json);
   return {
     isJson: false,
     example: {
       summary: name,
-      description: `Inference-Header-Content-Length: ${length}; ${tail} bytes follow this JSON.`,
-      value: JSON.stringify(json),
+      description: `Inference-Header-Content-Length: ${text.length}; ${tail} bytes follow this JSON.`,
+      value: text,
     },
   };
 }

@@ -1,0 +1,65 @@
+import type { Entry } from './entry.js';
+
+/** What is wrong with a model file, down to its bytes. */
+export const MODEL_ERRORS = {
+  WIRE_TRUNCATED: {
+    when: 'A record says it is longer than what is left of the file.',
+    hint: 'The file is cut off: download or export it again.',
+  },
+  WIRE_MALFORMED: {
+    when: 'The bytes are not a protobuf message where one must be.',
+    hint: 'Check that this is the ONNX file itself and that the download is complete.',
+  },
+  MODEL_NOT_ONNX: {
+    when: 'The file is something else than an ONNX model.',
+    hint: "Give the .onnx file of the UNet (in optimum's folders: unet/model.onnx).",
+  },
+  MODEL_EMPTY: {
+    when: "The model's graph has no nodes.",
+    hint: 'Export the model again.',
+  },
+  MODEL_DUPLICATE_NAME: {
+    when: 'Two initializers, inputs or outputs bear one name.',
+    hint: 'The file is not a legal ONNX model: export it again.',
+  },
+  MODEL_ALREADY_PATCHED: {
+    when: 'The model already carries an IP-Adapter of ipgraft.',
+    hint: 'Start from the base model, or get it back with `ipgraft strip`.',
+  },
+  MODEL_NOT_PATCHED: {
+    when: 'A patched model was sought, the file has no ipgraft metadata.',
+    hint: 'Give a file that `ipgraft compile` wrote.',
+  },
+  MODEL_EXTERNAL_ESCAPES: {
+    when: "An external-data location leaves the model's folder.",
+    hint: 'Do not use this file: a location must be a plain relative path below the model.',
+  },
+  MODEL_EXTERNAL_MISSING: {
+    when: 'An external-data file does not exist.',
+    hint: 'Put the file beside the model, under the name that the model gives it.',
+  },
+  MODEL_EXTERNAL_TRUNCATED: {
+    when: 'An external-data file is shorter than the model says.',
+    hint: 'The data file is cut off or belongs to another model: download or export it again.',
+  },
+  MODEL_SUBGRAPH_READS_TEXT: {
+    when: 'A control-flow subgraph reads the text input.',
+    hint: 'Export the UNet without If or Loop nodes (simplify it, for example with onnxslim).',
+  },
+  MODEL_TYPE_UNSUPPORTED: {
+    when: 'The model computes in a type that ipgraft cannot write.',
+    hint: 'Use a float, float16 or bfloat16 model.',
+  },
+  MODEL_OPSET_UNSUPPORTED: {
+    when: "The model's opset is older than what ipgraft writes.",
+    hint: "Export with opset 11 or later, or raise it with onnx's version converter.",
+  },
+  MODEL_FUNCTIONS: {
+    when: 'The model keeps its layers in ONNX functions.',
+    hint: 'Inline them first: `onnx.inliner.inline_local_functions` in Python.',
+  },
+  MODEL_CYCLE: {
+    when: 'A value of the graph depends on itself.',
+    hint: 'The file is not a legal ONNX model: export it again.',
+  },
+} as const satisfies Record<string, Entry>;

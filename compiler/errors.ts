@@ -3,6 +3,7 @@ import { COMMAND_ERRORS } from './errors/command.js';
 import { EDIT_ERRORS } from './errors/edit.js';
 import { MATCH_ERRORS } from './errors/match.js';
 import { MODEL_ERRORS } from './errors/model.js';
+import { PIPELINE_ERRORS } from './errors/pipeline.js';
 import { SERVING_ERRORS } from './errors/serving.js';
 
 /** What an error is about, as plain data: printed under the message and kept in `--json` output. */
@@ -18,6 +19,7 @@ export const CATALOGUE = {
   ...ADAPTER_ERRORS,
   ...EDIT_ERRORS,
   ...COMMAND_ERRORS,
+  ...PIPELINE_ERRORS,
   ...SERVING_ERRORS,
 } as const;
 
@@ -38,6 +40,7 @@ export const EXIT_CODES: Readonly<Record<string, number>> = {
   OUTPUT: 8,
   OPTION: 9,
   RUNTIME: 10,
+  PIPELINE: 11,
 };
 
 /**

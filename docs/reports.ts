@@ -57,6 +57,11 @@ export const REPORTS: readonly Report[] = [
     example: 'validate model.onnx patched.onnx --json',
   },
   {
+    name: 'generate',
+    file: 'runtime/cli/generate-command.ts',
+    type: 'GenerateReport',
+  },
+  {
     name: 'serve',
     file: 'runtime/cli/serve-command.ts',
     type: 'ServeReport',

@@ -35,6 +35,8 @@ export async function bundleProgram(entry, outfile) {
       'ora',
       '@viz-js/viz',
       '@zip.js/zip.js',
+      'sharp',
+      '@huggingface/tokenizers',
     ],
     plugins: [besideBundle],
     metafile: true,

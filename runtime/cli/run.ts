@@ -4,6 +4,7 @@ import { visible } from '../../compiler/printable.js';
 import { VERSION } from '../version.js';
 import { compileCommand } from './compile-command.js';
 import { diffCommand } from './diff-command.js';
+import { generateCommand } from './generate-command.js';
 import { inspectCommand } from './inspect-command.js';
 import { projectCommand } from './project-command.js';
 import { serveCommand } from './serve-command.js';
@@ -59,6 +60,7 @@ export function program(terminal: Terminal): Command {
     swapCommand,
     diffCommand,
     validateCommand,
+    generateCommand,
     serveCommand,
   ]) {
     root.addCommand(make(terminal).copyInheritedSettings(root));

@@ -53,7 +53,8 @@ export interface Denoising {
   readonly channels: Values | null;
   /** `null` where all is painted. */
   readonly kept: Kept | null;
-  readonly onStep?: (step: DenoisedStep) => void;
+  /** Waited for. */
+  readonly onStep?: (step: DenoisedStep) => void | Promise<void>;
   readonly signal?: AbortSignal;
 }
 
@@ -84,7 +85,7 @@ export async function denoise(work: Denoising): Promise<Values> {
       data: work.kept === null ? stepped : blended(work.kept, stepped, scheduler, index),
     };
     const original = scheduler.predictedOriginal;
-    work.onStep?.({ index, count, latents, predicted: original && { dims: latents.dims, data: original } });
+    await work.onStep?.({ index, count, latents, predicted: original && { dims: latents.dims, data: original } });
   }
   return latents;
 }

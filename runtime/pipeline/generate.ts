@@ -26,8 +26,8 @@ import { imageWidths } from './unet/image-widths.js';
 export interface GenerateOptions {
   /** Gives up when it is aborted, after the run of a model that is under way. */
   readonly signal?: AbortSignal;
-  /** Told after each step. */
-  readonly onStep?: (step: DenoisedStep) => void;
+  /** Told after each step, and waited for. */
+  readonly onStep?: (step: DenoisedStep) => void | Promise<void>;
 }
 
 /** Pictures, and what was made of the request. */

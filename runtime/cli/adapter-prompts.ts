@@ -19,12 +19,32 @@ export interface AdapterFlags {
  * says to which one; an adapter that was given embeddings gets no other images. One scale, start or end is for all adapters.
  * @throws IpgraftError `OPTION_INVALID`, `OPTION_FILE_MISSING`, `PIPELINE_IMAGE`, and as {@link readEmbeds}
  */
-export async function adapterPrompts(adapters: readonly GraftedAdapter[], flags: AdapterFlags): Promise<object[]> {
-  const embeds = dealt('--image-embeds', flags.imageEmbeds, adapters.map(() => 1));
-  const images = dealt('--image', flags.image, adapters.map(({ images: count }, i) => (embeds[i]?.length ? 0 : count)));
-  const masks = dealt('--image-mask', flags.imageMask, adapters.map(({ images: count }) => count));
+export async function adapterPrompts(
+  adapters: readonly GraftedAdapter[],
+  flags: AdapterFlags,
+): Promise<object[]> {
+  const embeds = dealt(
+    '--image-embeds',
+    flags.imageEmbeds,
+    adapters.map(() => 1),
+  );
+  const images = dealt(
+    '--image',
+    flags.image,
+    adapters.map(({ images: count }, i) => (embeds[i]?.length ? 0 : count)),
+  );
+  const masks = dealt(
+    '--image-mask',
+    flags.imageMask,
+    adapters.map(({ images: count }) => count),
+  );
   const count = Math.max(embeds.length, images.length, masks.length, flags.scale.length, adapters.length);
-  if (adapters.length === 0 && flags.scale.length + flags.start.length + flags.end.length === 0 && count === 0) return [];
+  if (
+    adapters.length === 0 &&
+    flags.scale.length + flags.start.length + flags.end.length === 0 &&
+    count === 0
+  )
+    return [];
   return Promise.all(
     Array.from({ length: count }, async (_, i) => ({
       images: await Promise.all((images[i] ?? []).map(readImage)),
@@ -63,6 +83,11 @@ function scaleOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new IpgraftError('OPTION_INVALID', `--scale ${text}: sought a number, or JSON with one per layer`, {}, { cause });
+    throw new IpgraftError(
+      'OPTION_INVALID',
+      `--scale ${text}: sought a number, or JSON with one per layer`,
+      {},
+      { cause },
+    );
   }
 }

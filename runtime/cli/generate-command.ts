@@ -1,4 +1,4 @@
-import { basename, extname, join, dirname, resolve } from 'node:path';
+import { basename, dirname, extname, join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { refuseExisting, writeFiles } from '../../compiler/io/write-files.js';
 import { Rope } from '../../compiler/wire/rope.js';
@@ -80,9 +80,24 @@ export function generateCommand(terminal: Terminal): Command {
     .requiredOption('-o, --output <file>', 'the PNG to write; with --batch NAME-1.png, NAME-2.png, …')
     .option('-n, --negative <text>', 'what is not to be seen')
     .option('-i, --image <[n=]file>', 'an image for the adapter (n: for which one; repeatable)', collect, [])
-    .option('--image-embeds <[n=]file>', 'what the image encoder gave, in its place (repeatable)', collect, [])
-    .option('--image-mask <[n=]file>', 'where in the picture an image counts: white (repeatable)', collect, [])
-    .option('--scale <s>', 'how strongly images count: a number, or JSON with one per layer (repeatable)', collect, [])
+    .option(
+      '--image-embeds <[n=]file>',
+      'what the image encoder gave, in its place (repeatable)',
+      collect,
+      [],
+    )
+    .option(
+      '--image-mask <[n=]file>',
+      'where in the picture an image counts: white (repeatable)',
+      collect,
+      [],
+    )
+    .option(
+      '--scale <s>',
+      'how strongly images count: a number, or JSON with one per layer (repeatable)',
+      collect,
+      [],
+    )
     .option('--start <share>', 'from which share of the steps on images count (repeatable)', collect, [])
     .option('--end <share>', 'to which share of the steps images count (repeatable)', collect, [])
     .option('--seed <n>', 'of the first picture; the others have the next ones', '42')
@@ -96,10 +111,17 @@ export function generateCommand(terminal: Terminal): Command {
     .option('--strength <share>', 'how much of it is painted over', '0.8')
     .option('--mask <file>', 'which part of it is painted anew: white')
     .option('--batch <n>', 'how many pictures', '1')
-    .option('--projection <file>', 'an adapter’s image projection, where the folder has none (repeatable)', collect, [])
+    .option(
+      '--projection <file>',
+      'an adapter’s image projection, where the folder has none (repeatable)',
+      collect,
+      [],
+    )
     .option('--preview <file>', 'write a rough small PNG after each step')
     .addOption(
-      new Option('--provider <name>', 'what of ONNX Runtime runs the models').choices(PROVIDERS).default('cpu'),
+      new Option('--provider <name>', 'what of ONNX Runtime runs the models')
+        .choices(PROVIDERS)
+        .default('cpu'),
     )
     .option('--threads <n>', 'of a run, as many as there are processors unless told')
     .option('--force', 'replace files that exist')
@@ -226,5 +248,6 @@ function printReport(report: GenerateReport, print: Terminal['print']): void {
   const { width, height, scheduler, steps, seconds } = report;
   row(print, 'made', `${width} × ${height}, ${steps} steps of ${scheduler}, ${seconds.toFixed(1)} s`);
   for (const warning of report.warnings) row(print, 'warning', warning);
-  for (const { file, bytes, seed } of report.pictures) row(print, 'wrote', `${file}  ${size(bytes)}, seed ${seed}`);
+  for (const { file, bytes, seed } of report.pictures)
+    row(print, 'wrote', `${file}  ${size(bytes)}, seed ${seed}`);
 }

@@ -85,7 +85,12 @@ export async function denoise(work: Denoising): Promise<Values> {
       data: work.kept === null ? stepped : blended(work.kept, stepped, scheduler, index),
     };
     const original = scheduler.predictedOriginal;
-    await work.onStep?.({ index, count, latents, predicted: original && { dims: latents.dims, data: original } });
+    await work.onStep?.({
+      index,
+      count,
+      latents,
+      predicted: original && { dims: latents.dims, data: original },
+    });
   }
   return latents;
 }

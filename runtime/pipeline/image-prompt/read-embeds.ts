@@ -1,4 +1,4 @@
-import { floatTypeOf, decodeFloats } from '../../../compiler/checkpoint/number-format.js';
+import { decodeFloats, floatTypeOf } from '../../../compiler/checkpoint/number-format.js';
 import { openCheckpoint } from '../../../compiler/checkpoint/open-checkpoint.js';
 import { IpgraftError } from '../../../compiler/errors.js';
 import { openSource } from '../../open.js';
@@ -29,7 +29,11 @@ export async function readEmbeds(path: string): Promise<NonNullable<AdapterPromp
       await read('id_embeds'),
     ];
     if (image === undefined)
-      throw refusal(source.name, 'the tensor image_embeds', [...tensors.keys()].slice(0, 8).join(', ') || 'none');
+      throw refusal(
+        source.name,
+        'the tensor image_embeds',
+        [...tensors.keys()].slice(0, 8).join(', ') || 'none',
+      );
     return { image, ...(negative && { negative }), ...(face && { face }) };
   } finally {
     await source.close();
@@ -37,5 +41,9 @@ export async function readEmbeds(path: string): Promise<NonNullable<AdapterPromp
 }
 
 function refusal(file: string, sought: string, found: string): IpgraftError {
-  return new IpgraftError('PIPELINE_IMAGE_PROMPT', `${file}: sought ${sought}, found ${found}`, { file, sought, found });
+  return new IpgraftError('PIPELINE_IMAGE_PROMPT', `${file}: sought ${sought}, found ${found}`, {
+    file,
+    sought,
+    found,
+  });
 }

@@ -8,9 +8,15 @@ const HEAD = 33;
  * A picture as the bytes of a PNG file, with a text inside that other tools look for: chunk `tEXt`, or `iTXt` where Latin-1 does not have its
  * letters (PNG specification, 11.3.3).
  */
-export async function encodePng({ width, height, data }: RgbImage, keyword: string, text: string): Promise<Uint8Array> {
+export async function encodePng(
+  { width, height, data }: RgbImage,
+  keyword: string,
+  text: string,
+): Promise<Uint8Array> {
   const { default: sharp } = await import('sharp');
-  const png = await sharp(data, { raw: { width, height, channels: 3 } }).png().toBuffer();
+  const png = await sharp(data, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
   return Buffer.concat([png.subarray(0, HEAD), textChunk(keyword, text), png.subarray(HEAD)]);
 }
 

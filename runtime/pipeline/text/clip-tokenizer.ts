@@ -63,7 +63,7 @@ export async function clipTokenizer(files: TokenizerFiles, folder: string): Prom
   const definition =
     files.definition ?? definitionOf(files, { bos, eos, unk: textOf(config.unk_token) ?? eos }, folder);
   const { Tokenizer } = await import('@huggingface/tokenizers');
-  const tokenizer = made(() => new Tokenizer(definition as object, {}), folder);
+  const tokenizer = made(() => new Tokenizer(withRustSpace(definition), {}), folder);
   const idOf = (text: string): number => {
     const id = tokenizer.token_to_id(text);
     if (id !== undefined) return id;
@@ -78,13 +78,9 @@ export async function clipTokenizer(files: TokenizerFiles, folder: string): Prom
       const kept = words.slice(0, length - 2);
       const ids = [first, ...kept, last];
       while (ids.length < length) ids.push(padding);
-      return {
-        ids,
-        cut: tokenizer
-          .decode(words.slice(length - 2))
-          .replaceAll('</w>', ' ')
-          .trim(),
-      };
+      const rest = words.slice(length - 2);
+      const cut = rest.length === 0 ? '' : tokenizer.decode(rest);
+      return { ids, cut: cut.replaceAll('</w>', ' ').trim() };
     },
   };
 }
@@ -106,6 +102,18 @@ function parsed(json: unknown, folder: string): z.infer<typeof configSchema> {
     return Object.fromEntries(Object.entries(found.data).filter(([, value]) => value != null));
   const [first] = found.error.issues;
   throw refusal(folder, `another ${first!.path.join('.')}`, first!.message);
+}
+
+/**
+ * Regular expressions of a definition are Rust's: there a BOM is no white space, and the control character NEL is; in JavaScript it is the other
+ * way. The expression inside of ByteLevel finds nothing more to split in what CLIP's own one leaves, but by that difference.
+ */
+function withRustSpace(definition: unknown): object {
+  const translated = (key: string, value: unknown) => {
+    if (key === 'use_regex') return false;
+    return key === 'Regex' && typeof value === 'string' ? value.replaceAll('\\s', '\\p{White_Space}') : value;
+  };
+  return JSON.parse(JSON.stringify(definition, translated)) as object;
 }
 
 function textOf(value: z.infer<typeof optionalToken>): string | undefined {

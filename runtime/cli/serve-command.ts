@@ -65,7 +65,11 @@ export function serveCommand(terminal: Terminal): Command {
         .choices(['none', 'explicit'])
         .default('none'),
     )
-    .option('--max-body <bytes>', 'largest request', String(64 * 1024 * 1024))
+    .option(
+      '--max-body <bytes>',
+      'largest request, and largest outputs of an answer',
+      String(64 * 1024 * 1024),
+    )
     .option('--timeout <ms>', 'longest that a request may take', '300000')
     .option('--drain <ms>', 'how long requests are still taken after SIGTERM', '5000')
     .option('--cache <bytes>', 'memory for answers that are kept', String(256 * 1024 * 1024))
@@ -89,6 +93,7 @@ export function serveCommand(terminal: Terminal): Command {
         workers: wholeNumber('--workers', flags.workers, 1),
         queueSize: wholeNumber('--queue', flags.queue, 0),
         runTimeout: options.timeout,
+        maxAnswer: options.maxBody,
         ...(flags.threads !== undefined && { threads: wholeNumber('--threads', flags.threads, 1) }),
       };
       // Fastify takes longer to load than a model to compile.

@@ -26,6 +26,7 @@ export interface PackageKserveReport {
   readonly objects: readonly {
     /** Of the Kubernetes API. */
     readonly kind: 'InferenceService' | 'ServingRuntime';
+    /** By which the cluster knows it. */
     readonly name: string;
   }[];
   /** Whose features the options need: `Standard` is a Deployment, `Knative` needs Knative Serving in the cluster. */

@@ -8,6 +8,13 @@ export interface FolderFile extends Entry {
   readonly name: string;
 }
 
+/** What may lie in the place of a file. */
+const NOT_FILES = {
+  nothing: 'a broken link',
+  folder: 'a link to a folder',
+  other: 'something else, a pipe for example',
+} as const;
+
 /**
  * Every file below a folder whose links are resolved, sorted by name. Hidden folders, which version control and downloads keep beside what is
  * theirs, are left out.
@@ -23,7 +30,7 @@ export async function filesBelow(root: string, folder = ''): Promise<FolderFile[
         if (entry.isDirectory()) return entry.name.startsWith('.') ? [] : filesBelow(root, name);
         const target = await entryAt(root, name);
         if (target?.kind === 'file') return [{ ...target, name }];
-        throw folderFault(name, `sought a file, found ${target === null ? 'a broken link' : 'none'}`);
+        throw folderFault(name, `sought a file, found ${NOT_FILES[target?.kind ?? 'nothing']}`);
       }),
   );
   return found.flat();

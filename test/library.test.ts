@@ -25,6 +25,7 @@ describe('the library', () => {
       'openModel',
       'projectionModel',
       'rangeSource',
+      'readPipelineFolder',
       'reportOf',
       'stripPatched',
       'swap',

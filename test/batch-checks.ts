@@ -98,7 +98,7 @@ function sizes({ name, shape }: ValueInfo): number[] {
   return shape!.map((size, axis) => {
     if (typeof size === 'number') return size;
     if (name === 'ip_mask') return axis === 1 ? 1 : side;
-    return axis === 0 || name === 'ip_scale' ? ROWS : shape!.length >= 4 ? side : 11;
+    return axis === 0 || name === 'ip_scale' ? ROWS : shape!.length >= 4 ? side : 31;
   });
 }
 

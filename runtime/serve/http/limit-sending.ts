@@ -6,11 +6,16 @@ import type { FastifyInstance } from 'fastify';
  */
 export function limitSending(app: FastifyInstance, milliseconds: number): void {
   app.addHook('onSend', async (_, reply) => {
-    // Behind the answer to an earlier request of its connection it has no socket yet, and its time begins anew.
+    const { socket } = reply.request.raw;
+    // Who has gone already closes nothing any more.
+    if (socket.destroyed) return;
     const timer = setInterval(() => {
-      if (reply.raw.socket === null) return;
+      // Behind the answer to an earlier request of its connection: its time begins anew.
+      if (!socket.destroyed && reply.raw.socket === null) return;
+      clearInterval(timer);
+      if (socket.destroyed) return;
       reply.log.info('the client does not take its answer');
-      reply.raw.socket.destroy();
+      socket.destroy();
     }, milliseconds);
     timer.unref();
     reply.raw.once('close', () => clearInterval(timer));

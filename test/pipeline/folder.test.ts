@@ -212,6 +212,8 @@ describe('the folder of a pipeline', () => {
           tokens: 4,
           images: 1,
           projection: 'image_proj/model.onnx',
+          keysAndValues: null,
+          encoder: null,
           wants: { reads: 'pooled', width: 1024, encoder: null },
           faceWidth: null,
         },
@@ -220,7 +222,6 @@ describe('the folder of a pipeline', () => {
       scale: 'input',
       unet: 'unet/model.onnx',
       controlnets: [],
-      imageEncoder: null,
     };
     const write = (value: object) => writeFileSync(join(folder, ADAPTATION_FILE), JSON.stringify(value));
     write(adaptation);

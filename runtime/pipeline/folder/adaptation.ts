@@ -17,6 +17,14 @@ export interface EncoderWanted {
   readonly encoder: string | null;
 }
 
+/** An image encoder in the folder. */
+export interface EncoderFound {
+  /** A path below the folder. */
+  readonly model: string;
+  /** The output that the adapter reads. */
+  readonly output: string;
+}
+
 /** One adapter of an adapted pipeline. */
 export interface AdaptedAdapter {
   /** Of its file. */
@@ -31,8 +39,12 @@ export interface AdaptedAdapter {
   readonly images: number;
   /** Its image projection, a path below the folder; `null` where the UNet has it inside. */
   readonly projection: string | null;
+  /** The model that computes its keys and values (`--hoist`), a path below the folder; `null` where the UNet does. */
+  readonly keysAndValues: string | null;
   /** What it reads of an image encoder; `null` for one that reads a face embedding alone. */
   readonly wants: EncoderWanted | null;
+  /** The image encoder that gives this; `null` where the folder has none, or none is wanted. */
+  readonly encoder: EncoderFound | null;
   /** Width of the face embedding that it reads; `null` where it reads none. */
   readonly faceWidth: number | null;
 }
@@ -53,8 +65,6 @@ export interface Adaptation {
   readonly unet: string;
   /** ControlNets that take the image tokens behind the text and leave them unused: paths below the folder. */
   readonly controlnets: readonly string[];
-  /** The image encoder, a path below the folder; `null` where the folder has none. */
-  readonly imageEncoder: string | null;
 }
 
 const below = z.string().check(z.regex(/^(?!\.\.?(\/|$))[^/\\\0]+(\/(?!\.\.?(\/|$))[^/\\\0]+)*$/));
@@ -71,6 +81,8 @@ const schema = z.object({
         tokens: count,
         images: count,
         projection: z.nullable(below),
+        keysAndValues: z.nullable(below),
+        encoder: z.nullable(z.object({ model: below, output: z.string() })),
         wants: z.nullable(
           z.object({
             reads: z.enum(['pooled', 'hidden']),
@@ -86,7 +98,6 @@ const schema = z.object({
   scale: z.string(),
   unet: below,
   controlnets: z.array(below),
-  imageEncoder: z.nullable(below),
 });
 
 /** Reads an `ipgraft.json`. @throws IpgraftError `MODEL_FOLDER_FILE` */

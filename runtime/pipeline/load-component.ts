@@ -17,7 +17,7 @@ export interface LoadOptions {
  */
 export async function loadComponent(model: string, options: LoadOptions = {}): Promise<ComponentModel> {
   const { provider = 'cpu', threads = availableParallelism() } = options;
-  const { loaded, run } = await loadModel({ model, provider, threads });
+  const { loaded, run } = await loadModel({ model, provider, threads, maxAnswer: Number.POSITIVE_INFINITY });
   return {
     inputs: loaded.inputs,
     outputs: loaded.outputs,

@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { IpgraftError } from '../../compiler/errors.js';
+import { adapterSuffix } from '../../passes/names.js';
+import { hoistedPath } from '../hoist.js';
 import type { ComponentModel, ComponentModels } from './component-model.js';
 import type { AdaptedAdapter } from './folder/adaptation.js';
 import { type Component, requiredComponent, requiredModel } from './folder/component.js';
@@ -49,14 +51,23 @@ export async function openPipeline(
   const unetPath = inFolder(adaptation?.unet ?? null) ?? requiredModel(components, 'unet').model;
   const graft = await readGraft(unetPath);
   const projections = (graft?.adapters ?? []).map((adapter, index) =>
-    projectionOf(graft!, adapter, adaptation?.adapters[index], options.projections?.[index], folder.path),
+    projectionOf(graft!, adapter, index, adaptation?.adapters[index]),
   );
   const paths = new Map<string, string>();
   for (const { name, model } of components.values()) if (model !== null) paths.set(name, model);
   paths.set('unet', unetPath);
-  const encoder = inFolder(adaptation?.imageEncoder ?? null);
-  if (encoder !== null) paths.set('image_encoder', encoder);
-  for (const { model, path } of projections) if (model !== null && path !== null) paths.set(model, path);
+  for (const [index, adapted] of (adaptation?.adapters ?? []).entries()) {
+    const file = options.projections?.[index] ?? inFolder(adapted.projection);
+    if (file !== null) paths.set(projectionName(index), file);
+    if (adapted.keysAndValues !== null) paths.set(keysName(index), join(folder.path, adapted.keysAndValues));
+    if (adapted.encoder !== null) paths.set(adapted.encoder.model, join(folder.path, adapted.encoder.model));
+  }
+  if (adaptation === null)
+    for (const index of (graft?.adapters ?? []).keys()) {
+      const file = options.projections?.[index];
+      if (file !== undefined) paths.set(projectionName(index), file);
+      if (graft!.hoist) paths.set(keysName(index), hoistedPath(unetPath, index));
+    }
   const names = kind === 'sdxl' ? ['tokenizer', 'tokenizer_2'] : ['tokenizer'];
   const decoder = requiredModel(components, 'vae_decoder');
   return {
@@ -121,23 +132,26 @@ const READS: Readonly<Record<string, ImageProjectionFacts['reads']>> = {
 
 function projectionOf(
   { tokens, hoist }: Graft,
-  { name, family }: GraftedAdapter,
+  { family }: GraftedAdapter,
+  index: number,
   adapted: AdaptedAdapter | undefined,
-  file: string | undefined,
-  root: string,
-): ImageProjectionFacts & { readonly path: string | null } {
-  if (hoist)
-    throw new IpgraftError(
-      'PIPELINE_COMPONENT',
-      `unet: sought one that takes image tokens or embeddings, found one that takes the keys and values of ${name}`,
-      { component: 'unet' },
-      { hint: 'Compile it without --hoist.' },
-    );
-  const reads = adapted === undefined ? (READS[family ?? 'base'] ?? null) : (adapted.wants?.reads ?? null);
-  if (tokens === 'embeds') return { model: null, path: null, reads };
-  const path = file ?? (adapted?.projection == null ? undefined : join(root, adapted.projection));
-  // Where there is none, the first who needs it is told.
-  return { model: `image projection of ${name}`, path: path ?? null, reads };
+): ImageProjectionFacts {
+  return {
+    projection: tokens === 'embeds' ? null : projectionName(index),
+    keysAndValues: hoist ? keysName(index) : null,
+    reads: adapted === undefined ? (READS[family ?? 'base'] ?? null) : (adapted.wants?.reads ?? null),
+    encoder: adapted?.encoder?.model ?? 'image_encoder',
+    output: adapted?.encoder?.output ?? null,
+  };
+}
+
+/** Where there is no such file, the first who needs it is told by this name. */
+function projectionName(index: number): string {
+  return `image projection${adapterSuffix(index)}`;
+}
+
+function keysName(index: number): string {
+  return `image keys and values${adapterSuffix(index)}`;
 }
 
 async function tokenizerOf({ path }: PipelineFolder, component: Component): Promise<ClipTokenizer> {

@@ -20,12 +20,17 @@ export interface UnetFacts {
   readonly graft: Graft | null;
 }
 
-/** How an adapter's images become what the UNet takes. */
+/** How an adapter's images become what the UNet takes. Models by the names that {@link Pipeline.models} has for them. */
 export interface ImageProjectionFacts {
-  /** Name of the model that makes tokens of embeddings; `null` where the UNet does that itself. */
-  readonly model: string | null;
-  /** What of the image encoder it reads: the pooled embedding or the last but one hidden states; `null` where it reads a face embedding alone. */
+  /** Makes tokens of embeddings; `null` where the UNet, or `keysAndValues`, does that itself. */
+  readonly projection: string | null;
+  /** Makes keys and values of tokens or embeddings, where those were moved out of the UNet. */
+  readonly keysAndValues: string | null;
+  /** What of the image encoder is read: the pooled embedding or the last but one hidden states; `null` for a face embedding alone. */
   readonly reads: 'pooled' | 'hidden' | null;
+  readonly encoder: string;
+  /** The encoder's output that is read; `null` where it is to be found by its name. */
+  readonly output: string | null;
 }
 
 /** A Stable Diffusion pipeline: what its folder says, and its models, loaded when they are needed. */

@@ -23,15 +23,15 @@ export interface ImageEmbeds {
  */
 export async function encodeImages(
   pipeline: Pipeline,
-  { reads }: ImageProjectionFacts,
+  facts: ImageProjectionFacts,
   { images, embeds }: AdapterPrompt,
   options: RunOptions = {},
 ): Promise<ImageEmbeds> {
   if (embeds !== undefined) {
-    const negative = embeds.negative ?? (await negativeOf(pipeline, reads, embeds.image, options));
+    const negative = embeds.negative ?? (await negativeOf(pipeline, facts, embeds.image, options));
     return { image: embeds.image, negative, face: embeds.face ?? null };
   }
-  if (reads === null)
+  if (facts.reads === null)
     throw new IpgraftError(
       'PIPELINE_IMAGE_PROMPT',
       'sought a face embedding, found an image: the adapter reads nothing of an image encoder',
@@ -39,37 +39,37 @@ export async function encodeImages(
       { hint: 'Pass what insightface gives for the face: --image-embeds.' },
     );
   const pixels = images.map((image) => clipPixels(image, pipeline.imageProcessor));
-  const image = await encoded(pipeline, reads, stackRows(pixels), options);
-  return { image, negative: await negativeOf(pipeline, reads, image, options), face: null };
+  const image = await encoded(pipeline, facts, stackRows(pixels), options);
+  return { image, negative: await negativeOf(pipeline, facts, image, options), face: null };
 }
 
 async function negativeOf(
   pipeline: Pipeline,
-  reads: ImageProjectionFacts['reads'],
+  facts: ImageProjectionFacts,
   image: Values,
   options: RunOptions,
 ): Promise<Values> {
-  if (reads !== 'hidden') return { dims: image.dims, data: new Float32Array(image.data.length) };
-  if (!pipeline.models.has('image_encoder'))
+  if (facts.reads !== 'hidden') return { dims: image.dims, data: new Float32Array(image.data.length) };
+  if (!pipeline.models.has(facts.encoder))
     throw new IpgraftError(
       'PIPELINE_IMAGE_PROMPT',
       'sought what the image encoder makes of no image, found neither negative_image_embeds nor an image_encoder',
     );
   const blank = clipPixels({ width: 1, height: 1, data: new Uint8Array(3) }, pipeline.imageProcessor);
   const zeros = { dims: blank.dims, data: new Float32Array(blank.data.length) };
-  const one = await encoded(pipeline, reads, zeros, options);
+  const one = await encoded(pipeline, facts, zeros, options);
   return stackRows(Array.from({ length: image.dims[0]! }, () => one));
 }
 
 async function encoded(
   pipeline: Pipeline,
-  reads: 'pooled' | 'hidden',
+  { reads, encoder: name, output: told }: ImageProjectionFacts,
   pixels: Values,
   options: RunOptions,
 ): Promise<Values> {
-  const encoder = await pipeline.models.load('image_encoder');
+  const encoder = await pipeline.models.load(name);
   const names = encoder.outputs.map(({ name }) => name);
-  const output = reads === 'pooled' ? 'image_embeds' : lastButOne(names, 'image_encoder');
+  const output = told ?? (reads === 'pooled' ? 'image_embeds' : lastButOne(names, name));
   if (!names.includes(output))
     throw new IpgraftError(
       'PIPELINE_COMPONENT',

@@ -2,13 +2,13 @@ import { IpgraftError } from '../../../compiler/errors.js';
 import type { Values } from '../../session/session.js';
 import type { RunOptions } from '../component-model.js';
 import type { ImageProjectionFacts, Pipeline } from '../pipeline.js';
-import { runComponent } from '../run-component.js';
+import { type Feeds, runComponent } from '../run-component.js';
 import type { GraftedAdapter } from '../unet/graft.js';
 import type { ImageEmbeds } from './encode-images.js';
 
 /** What one adapter takes for one row of the UNet, with images and for the unconditional row. */
 export interface ImageRow {
-  /** Tokens [1, images · T, C], or embeddings [1, E], [1, images, E] or [1, images, N, E]. */
+  /** Tokens [1, images · T, C], keys and values [1, images · T, W], or embeddings [1, E], [1, images, E] or [1, images, N, E]. */
   readonly image: Values;
   readonly negative: Values;
   /** [1, F] or [1, images, F], where the UNet takes face embeddings itself. */
@@ -23,7 +23,7 @@ export interface ImageRow {
 export async function imageRow(
   pipeline: Pipeline,
   adapter: GraftedAdapter,
-  { model }: ImageProjectionFacts,
+  { projection, keysAndValues }: ImageProjectionFacts,
   embeds: ImageEmbeds,
   options: RunOptions = {},
 ): Promise<ImageRow> {
@@ -32,28 +32,27 @@ export async function imageRow(
     negative: repeated(embeds.negative, adapter),
     face: embeds.face && repeated(embeds.face, adapter),
   };
-  if (model === null) {
-    return {
-      image: asRow(fitted.image),
-      negative: asRow(fitted.negative),
-      face: fitted.face && asRow(fitted.face),
-    };
-  }
-  const project = async (image: Values, face: Values | null) => {
-    const projection = await pipeline.models.load(model);
-    const outputs = await runComponent(
-      projection,
-      { image_embeds: image, ...(face && { id_embeds: face }) },
-      options,
-    );
-    const { dims, data } = outputs.values().next().value!;
+  const none = fitted.face && { dims: fitted.face.dims, data: new Float32Array(fitted.face.data.length) };
+  const row = async (image: Values, face: Values | null): Promise<Values> => {
+    const made = projection === null ? asRow(image) : await projected(projection, image, face);
+    if (keysAndValues === null) return made;
+    const ofFace = projection === null && face !== null ? { id_embeds: asRow(face) } : {};
+    const read = projection === null ? { image_embeds: made, ...ofFace } : { ip_hidden_states: made };
+    return only(keysAndValues, read);
+  };
+  const projected = async (model: string, image: Values, face: Values | null): Promise<Values> => {
+    const { dims, data } = await only(model, { image_embeds: image, ...(face && { id_embeds: face }) });
     return { dims: [1, dims[0]! * dims[1]!, dims[2]!], data };
   };
-  const noFace = fitted.face && { dims: fitted.face.dims, data: new Float32Array(fitted.face.data.length) };
+  /** The only output of a model. */
+  const only = async (model: string, feeds: Feeds): Promise<Values> => {
+    const outputs = await runComponent(await pipeline.models.load(model), feeds, options);
+    return outputs.values().next().value!;
+  };
   return {
-    image: await project(fitted.image, fitted.face),
-    negative: await project(fitted.negative, noFace),
-    face: null,
+    image: await row(fitted.image, fitted.face),
+    negative: await row(fitted.negative, none),
+    face: projection === null && keysAndValues === null ? fitted.face && asRow(fitted.face) : null,
   };
 }
 

@@ -116,10 +116,17 @@ export function settingsOf<K extends keyof SchedulerConfig>(
 /** The classes of diffusers that have a scheduler here. */
 const OF_CLASS: Readonly<Record<string, SchedulerName>> = {
   DDIMScheduler: 'ddim',
+  EulerDiscreteScheduler: 'euler',
+  EulerAncestralDiscreteScheduler: 'euler-a',
+  DPMSolverMultistepScheduler: 'dpmpp-2m',
+  PNDMScheduler: 'pndm',
+  LCMScheduler: 'lcm',
+  UniPCMultistepScheduler: 'unipc',
 };
 
 /** The scheduler that a configuration was saved from, by its `_class_name`; null where that one is not offered here. */
 export function schedulerOf(config: SchedulerConfig): SchedulerName | null {
   const name = config._class_name === undefined ? undefined : OF_CLASS[config._class_name];
+  if (name === 'dpmpp-2m' && config.use_karras_sigmas) return 'dpmpp-2m-karras';
   return name ?? null;
 }

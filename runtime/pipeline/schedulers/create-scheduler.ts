@@ -1,7 +1,13 @@
 import type { SchedulerConfig } from './config.js';
 import { Ddim } from './ddim.js';
+import { DpmSolver } from './dpm-solver.js';
+import { Euler } from './euler.js';
+import { EulerAncestral } from './euler-ancestral.js';
+import { Lcm } from './lcm.js';
+import { Pndm } from './pndm.js';
 import { refused } from './refuse.js';
 import { SCHEDULER_NAMES, type Scheduler, type SchedulerName, type Solver } from './scheduler.js';
+import { UniPc } from './unipc.js';
 
 /** What is asked for beside the configuration. */
 export interface SchedulerOptions {
@@ -40,6 +46,20 @@ function solverOf(name: SchedulerName, config: SchedulerConfig, steps: number, e
   switch (name) {
     case 'ddim':
       return new Ddim(config, steps, eta);
+    case 'euler':
+      return new Euler(config, steps);
+    case 'euler-a':
+      return new EulerAncestral(config, steps);
+    case 'dpmpp-2m':
+      return new DpmSolver(name, config, steps);
+    case 'dpmpp-2m-karras':
+      return new DpmSolver(name, { ...config, use_karras_sigmas: true }, steps);
+    case 'pndm':
+      return new Pndm(config, steps);
+    case 'lcm':
+      return new Lcm(config, steps);
+    case 'unipc':
+      return new UniPc(config, steps);
     default:
       throw refused(name, 'scheduler', name, `it must be one of ${SCHEDULER_NAMES.join(', ')}.`);
   }

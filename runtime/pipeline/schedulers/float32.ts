@@ -23,6 +23,11 @@ export function divide(x: Float32Array, divisor: number): Float32Array {
   return x.map((value) => value / rounded);
 }
 
+/** The sum of products of factors and arrays, rounded after each operation, from the first one on. */
+export function combine(...terms: readonly (readonly [factor: number, x: Float32Array])[]): Float32Array {
+  return terms.map(([factor, x]) => multiply(factor, x)).reduce(add);
+}
+
 /** `x` held between −range and range. */
 export function clamp(x: Float32Array, range: number): Float32Array {
   return x.map((value) => Math.min(range, Math.max(-range, value)));

@@ -1,5 +1,14 @@
 /** The schedulers there are, by the names that users give them. */
-export const SCHEDULER_NAMES = ['ddim'] as const;
+export const SCHEDULER_NAMES = [
+  'ddim',
+  'euler',
+  'euler-a',
+  'dpmpp-2m',
+  'dpmpp-2m-karras',
+  'pndm',
+  'lcm',
+  'unipc',
+] as const;
 
 /** One of {@link SCHEDULER_NAMES}. */
 export type SchedulerName = (typeof SCHEDULER_NAMES)[number];

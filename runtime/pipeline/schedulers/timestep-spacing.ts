@@ -56,7 +56,8 @@ export function spacedTimesteps(scheduler: string, spacing: Spacing, steps: numb
       const ratio = train / steps;
       // numpy.arange adds up from the difference of its first two values.
       const step = last - ratio - last;
-      return Array.from({ length: steps }, (_, i) => roundHalfEven(last + i * step) - 1);
+      const length = Math.min(steps, Math.ceil(last / ratio));
+      return Array.from({ length }, (_, i) => roundHalfEven(last + i * step) - 1);
     }
   }
 }

@@ -23,6 +23,8 @@ export interface Graft {
   readonly tokens: 'split' | 'input' | 'embeds';
   /** Whether keys and values come from a model of their own. */
   readonly hoist: boolean;
+  /** Whether every input has an axis of rows in front, `ip_scale` and `ip_mask` too. */
+  readonly batched: boolean;
   /** Whether it takes a mask per image. */
   readonly masks: boolean;
   /** Who says how strongly images count: an input with one number per adapter, per layer, per row; one with a default; nobody. */
@@ -30,7 +32,7 @@ export interface Graft {
 }
 
 /**
- * Reads how a UNet was patched; `null` for one that was not, or that drops image tokens.
+ * Reads how a UNet was patched; `null` for one that was not, or whose stamp tells of no adapter.
  * @throws IpgraftError `MODEL_*`, `WIRE_*`, `MODEL_NOT_PATCHED` where the stamp cannot be read
  */
 export async function readGraft(path: string): Promise<Graft | null> {
@@ -40,7 +42,7 @@ export async function readGraft(path: string): Promise<Graft | null> {
     if (!isPatched) return null;
     const stamp = readStamp(model);
     const options = stamp['ipgraft.options'];
-    if ('dropImageTokens' in options) return null;
+    if (!('tokens' in options)) return null;
     return {
       adapters: stamp['ipgraft.adapters'].map(({ name, tokens, images, family }) => ({
         name,
@@ -51,6 +53,7 @@ export async function readGraft(path: string): Promise<Graft | null> {
       textInput: stamp['ipgraft.input'],
       tokens: options.tokens,
       hoist: options.hoist,
+      batched: options.batched,
       masks: options.masks,
       scale: scaleKind(options.scale),
     };

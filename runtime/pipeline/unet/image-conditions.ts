@@ -79,15 +79,15 @@ export class ImageConditions {
     for (const [index, condition] of this.adapters.entries()) {
       const row = active[index] ? condition.row : null;
       const rows = this.stacked(row?.negative, row?.image, this.widths.tokens(index));
-      if (graft.tokens === 'split') behind.push(rows);
+      if (graft.tokens === 'split' && !graft.hoist) behind.push(rows);
       else feeds[`${imageInput(graft)}${adapterSuffix(index)}`] = rows;
       const face = this.widths.face(index);
       // Of no face the embedding is zeros.
       if (face !== null) feeds[`id_embeds${adapterSuffix(index)}`] = this.stacked(undefined, row?.face, face);
     }
     const scale = this.scale(active);
-    if (scale !== null) feeds[SCALE_INPUT] = scale;
-    if (this.mask !== null) feeds[MASK_INPUT] = this.mask;
+    if (scale !== null) feeds[SCALE_INPUT] = graft.batched ? this.forEachRow(scale) : scale;
+    if (this.mask !== null) feeds[MASK_INPUT] = graft.batched ? this.forEachRow(this.mask) : this.mask;
     return { feeds, behindText: behind.length === 0 ? null : alongTokens(behind) };
   }
 
@@ -103,6 +103,12 @@ export class ImageConditions {
       ...Array.from({ length: this.rows.negative }, () => negative ?? zeros),
       ...Array.from({ length: this.rows.positive }, () => positive ?? zeros),
     ]);
+  }
+
+  /** The same for each row, behind an axis of rows. */
+  private forEachRow({ dims, data }: Values): Values {
+    const one = { dims: [1, ...dims], data };
+    return stackRows(Array.from({ length: this.rows.negative + this.rows.positive }, () => one));
   }
 
   /** `ip_scale` in the shape that the model takes; `null` where it takes none, or its own default is to hold. */
@@ -137,14 +143,14 @@ export class ImageConditions {
     row: ImageRow | null,
     prompt: AdapterPrompt | null,
   ): void {
-    const { scale, tokens } = this.graft;
+    const { scale, tokens, hoist } = this.graft;
     const refuse = (sought: string, found: string) => {
       throw new IpgraftError('PIPELINE_IMAGE_PROMPT', `${adapter.name}: sought ${sought}, found ${found}`, {
         adapter: adapter.name,
       });
     };
     const isGated = prompt !== null && (prompt.start > 0 || prompt.end < 1);
-    if (scale === 'constant' && tokens === 'embeds' && (row === null || isGated))
+    if (scale === 'constant' && tokens === 'embeds' && !hoist && (row === null || isGated))
       refuse(row === null ? 'an image' : 'the whole of the steps', 'an adapter whose scale is baked in');
     if (prompt?.scale === undefined) return;
     if (scale === 'constant') refuse('no scale', 'a scale, where the model has its own baked in');

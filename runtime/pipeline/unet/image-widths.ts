@@ -1,3 +1,4 @@
+import { KV_INPUT } from '../../../passes/insert-kv-input.js';
 import { adapterSuffix } from '../../../passes/names.js';
 import { SCALE_INPUT } from '../../../passes/scale-values.js';
 import type { ComponentModel } from '../component-model.js';
@@ -30,6 +31,7 @@ export function imageWidths({ inputs }: ComponentModel, graft: Graft, textWidth:
 }
 
 /** What the input of the first adapter is called. */
-export function imageInput({ tokens }: Graft): string {
+export function imageInput({ tokens, hoist }: Graft): string {
+  if (hoist) return KV_INPUT;
   return tokens === 'embeds' ? 'image_embeds' : 'ip_hidden_states';
 }

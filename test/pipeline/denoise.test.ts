@@ -27,7 +27,9 @@ describe('four guided steps with an image prompt', () => {
       const folder = unpackPipeline();
       const unet = join(folder, 'onnx', 'unet', 'model.onnx');
       cpSync((await patchFile(unet, [join(folder, 'adapter.safetensors')], way)).path, unet);
-      const pipeline = await openPipeline(await readPipelineFolder(join(folder, 'onnx')), (path) => loadComponent(path, { threads: 1 }));
+      const pipeline = await openPipeline(await readPipelineFolder(join(folder, 'onnx')), (path) =>
+        loadComponent(path, { threads: 1 }),
+      );
       const reference = await readReference(join(folder, 'reference.safetensors'));
       const get = (name: string) => reference.get(name);
       const model = await pipeline.models.load('unet');

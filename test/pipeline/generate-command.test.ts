@@ -72,7 +72,16 @@ describe('ipgraft generate', () => {
 
   /** Runs it with few steps; answers with what it printed. */
   async function generated(...args: readonly string[]): Promise<GenerateReport> {
-    const { code, stdout, stderr } = await ipgraft('generate', pipeline, '--steps', '2', '--threads', '1', '--json', ...args);
+    const { code, stdout, stderr } = await ipgraft(
+      'generate',
+      pipeline,
+      '--steps',
+      '2',
+      '--threads',
+      '1',
+      '--json',
+      ...args,
+    );
     assert.equal(code, 0, stderr);
     return JSON.parse(stdout) as GenerateReport;
   }
@@ -80,7 +89,18 @@ describe('ipgraft generate', () => {
   /** That it is refused with this code, and that nothing was written. */
   async function refused(code: string, about: RegExp, ...args: readonly string[]): Promise<void> {
     const out = join(freshFolder(), 'out.png');
-    const { stdout } = await ipgraft('generate', pipeline, '--steps', '2', '--threads', '1', '--json', '-o', out, ...args);
+    const { stdout } = await ipgraft(
+      'generate',
+      pipeline,
+      '--steps',
+      '2',
+      '--threads',
+      '1',
+      '--json',
+      '-o',
+      out,
+      ...args,
+    );
     const { error } = JSON.parse(stdout) as { error: { code: string; message: string } };
     assert.equal(error.code, code, error.message);
     assert.match(error.message, about);
@@ -230,7 +250,18 @@ describe('ipgraft generate', () => {
     assert.equal(JSON.parse(stdout).error.code, 'OUTPUT_EXISTS');
     assert.equal(readFileSync(out, 'utf8'), 'mine');
     const folder = freshFolder();
-    const args = ['generate', pipeline, '-p', 'x', '--steps', '1', '--threads', '1', '-o', join(folder, 'out.png')];
+    const args = [
+      'generate',
+      pipeline,
+      '-p',
+      'x',
+      '--steps',
+      '1',
+      '--threads',
+      '1',
+      '-o',
+      join(folder, 'out.png'),
+    ];
     const limited = ['-c', 'ulimit -f 1; exec "$@"', 'sh', process.execPath, MAIN, ...args];
     const { status, stderr } = spawnSync('sh', limited, { encoding: 'utf8' });
     assert.equal(status, 8, stderr);

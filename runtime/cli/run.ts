@@ -5,6 +5,7 @@ import { VERSION } from '../version.js';
 import { compileCommand } from './compile-command.js';
 import { diffCommand } from './diff-command.js';
 import { inspectCommand } from './inspect-command.js';
+import { packageCommand } from './package-command.js';
 import { projectCommand } from './project-command.js';
 import { serveCommand } from './serve-command.js';
 import { stripCommand } from './strip-command.js';
@@ -60,10 +61,18 @@ export function program(terminal: Terminal): Command {
     diffCommand,
     validateCommand,
     serveCommand,
+    packageCommand,
   ]) {
-    root.addCommand(make(terminal).copyInheritedSettings(root));
+    root.addCommand(inheriting(make(terminal), root));
   }
   return root;
+}
+
+/** A verb, and the verbs below it, with the settings of what they are below. */
+function inheriting(verb: Command, parent: Command): Command {
+  verb.copyInheritedSettings(parent);
+  for (const each of verb.commands) inheriting(each, verb);
+  return verb;
 }
 
 /** What any verb prints with `--json` when it fails, in the place of its own report. */

@@ -12,11 +12,13 @@ const LONGEST = 256 * 1024;
  * @throws IpgraftError `SERVER_CONFIG`
  */
 export async function readConfig(folder: string, model: string): Promise<ModelConfig> {
-  const text = await textOf(join(folder, 'config.pbtxt'), model);
+  const text = await readConfigText(folder, model);
   return text === undefined ? NO_CONFIG : parseConfig(text, model);
 }
 
-async function textOf(path: string, model: string): Promise<string | undefined> {
+/** The same as text; `undefined` where there is none. @throws IpgraftError `SERVER_CONFIG` */
+export async function readConfigText(folder: string, model: string): Promise<string | undefined> {
+  const path = join(folder, 'config.pbtxt');
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
     throw configFault(model, `it cannot be read: ${error.code}`, error);

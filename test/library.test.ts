@@ -26,6 +26,7 @@ describe('the library', () => {
       'openModel',
       'projectionModel',
       'rangeSource',
+      'readPipelineFolder',
       'reportOf',
       'stripPatched',
       'swap',

@@ -66,4 +66,20 @@ export const MODEL_ERRORS = {
     when: 'A value of the graph depends on itself.',
     hint: 'The file is not a legal ONNX model: export it again.',
   },
+  MODEL_FOLDER: {
+    when: 'The folder is not that of a pipeline exported to ONNX.',
+    hint: 'Give the folder that holds model_index.json, as `optimum-cli export onnx` writes it.',
+  },
+  MODEL_FOLDER_FILE: {
+    when: "A file of a pipeline's folder is not what it must be.",
+    hint: 'The file is damaged or of another kind of pipeline: download or export the folder again.',
+  },
+  MODEL_FOLDER_COMPONENT: {
+    when: 'A component that is needed is not in the folder of the pipeline.',
+    hint: "Export the pipeline again with it; every component has a folder with its name, and a model's file is model.onnx.",
+  },
+  MODEL_FOLDER_ESCAPES: {
+    when: 'A link in the folder of a pipeline leads out of it.',
+    hint: 'Put the files themselves there: download caches link to their blobs, a download into a plain folder does not.',
+  },
 } as const satisfies Record<string, Entry>;

@@ -95,7 +95,7 @@ export class Drafts {
       }
     } catch (error) {
       await this.abandon();
-      throw outputError(error, files[0]?.path ?? '');
+      throw asOutputError(error, files[0]?.path ?? '');
     }
   }
 
@@ -138,7 +138,7 @@ export class Drafts {
       'copyOf' in content
         ? copyWhole(content.copyOf, draft, onWritten)
         : writeRope(draft, content, onWritten);
-    const written = writing.catch((error) => this.stop.abort(outputError(error, path)));
+    const written = writing.catch((error) => this.stop.abort(asOutputError(error, path)));
     const made = { path: draft, written, underWay: Promise.race([reported, written]) };
     this.drafts.set(resolve(path), made);
     return made;
@@ -194,7 +194,7 @@ export async function refuseExisting(path: string, force: boolean): Promise<void
 }
 
 /** What the file system says, in our words; our own errors and an abort pass through. */
-export function outputError(error: unknown, path: string): unknown {
+export function asOutputError(error: unknown, path: string): unknown {
   const { code } = error as NodeJS.ErrnoException;
   const why: Readonly<Record<string, string>> = {
     ENOSPC: 'the disk is full',

@@ -1,10 +1,13 @@
 import { Command } from 'commander';
+import { packageKserveCommand } from './package-kserve-command.js';
 import { packageTritonCommand } from './package-triton-command.js';
 import type { Terminal } from './terminal.js';
 
-/** `ipgraft package`: a verb for each server that models are laid out for. */
+/** `ipgraft package`: the verbs below it write models, or what describes them, for other programs that serve them. */
 export function packageCommand(terminal: Terminal): Command {
-  return new Command('package')
-    .description('lay models out for another server')
-    .addCommand(packageTritonCommand(terminal));
+  const parent = new Command('package').description('prepare models for other servers');
+  return [packageTritonCommand, packageKserveCommand].reduce(
+    (command, make) => command.addCommand(make(terminal)),
+    parent,
+  );
 }

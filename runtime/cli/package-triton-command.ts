@@ -5,7 +5,7 @@ import { type OpenedModel, openModel } from '../open.js';
 import { ACCELERATORS, PRECISIONS, type TritonOptions } from '../package/triton/model-config.js';
 import { type PackagedModel, packageTriton } from '../package/triton/package-triton.js';
 import { type TritonRelease, tritonRelease, USUAL_RELEASE } from '../package/triton/releases.js';
-import { numberOf } from './number-option.js';
+import { wholeNumber } from './number-option.js';
 import { row } from './print-report.js';
 import { size, withProgress } from './progress.js';
 import { collect } from './repeated-option.js';
@@ -42,6 +42,9 @@ export interface PackageTritonReport {
 /** Rows of a batch, and the microseconds that a request waits for others, where nothing is said. */
 const USUAL_BATCH = 8;
 const USUAL_DELAY = 2000;
+
+/** Of rows and of sessions: more is a slip. */
+const MOST = 1024;
 
 /** `ipgraft package triton`. */
 export function packageTritonCommand(terminal: Terminal): Command {
@@ -127,8 +130,8 @@ function optionsOf(flags: PackageTritonFlags, models: number) {
   return {
     target: tritonRelease(flags.target),
     names,
-    maxBatch: batched ? wholeFrom(1, '--max-batch', maxBatch ?? String(USUAL_BATCH)) : 0,
-    queueDelay: wholeFrom(0, '--queue-delay', queueDelay ?? String(USUAL_DELAY)),
+    maxBatch: batched ? wholeNumber('--max-batch', maxBatch ?? String(USUAL_BATCH), 1, MOST) : 0,
+    queueDelay: wholeNumber('--queue-delay', queueDelay ?? String(USUAL_DELAY), 0),
     device: flags.cpu
       ? ('cpu' as const)
       : flags.gpu || accelerator !== null
@@ -136,16 +139,10 @@ function optionsOf(flags: PackageTritonFlags, models: number) {
         : ('auto' as const),
     accelerator,
     precision: precision ?? ('fp16' as const),
-    instances: wholeFrom(1, '--instances', flags.instances),
+    instances: wholeNumber('--instances', flags.instances, 1, MOST),
     sample: flags.warmup ? { rows: 2, ...pixels(flags.size) } : null,
     force: flags.force === true,
   };
-}
-
-function wholeFrom(lowest: number, option: string, text: string): number {
-  const number = numberOf(option, text);
-  if (Number.isSafeInteger(number) && number >= lowest && number <= 2 ** 31 - 1) return number;
-  throw new IpgraftError('OPTION_INVALID', `${option} ${text}: sought a whole number from ${lowest}`);
 }
 
 /** Every published UNet halves latents three times, and a latent stands for 8 × 8 pixels. */

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { type ErrorCode, EXIT_CODES, type Facts, IpgraftError } from '../../compiler/errors.js';
 import { visible } from '../../compiler/printable.js';
 import { VERSION } from '../version.js';
+import { adaptCommand } from './adapt-command.js';
 import { compileCommand } from './compile-command.js';
 import { diffCommand } from './diff-command.js';
 import { inspectCommand } from './inspect-command.js';
@@ -54,6 +55,7 @@ export function program(terminal: Terminal): Command {
     .exitOverride();
   for (const make of [
     compileCommand,
+    adaptCommand,
     inspectCommand,
     projectCommand,
     stripCommand,
@@ -63,16 +65,11 @@ export function program(terminal: Terminal): Command {
     serveCommand,
     packageCommand,
   ]) {
-    root.addCommand(inheriting(make(terminal), root));
+    const verb = make(terminal).copyInheritedSettings(root);
+    for (const below of verb.commands) below.copyInheritedSettings(root);
+    root.addCommand(verb);
   }
   return root;
-}
-
-/** A verb, and the verbs below it, with the settings of what they are below. */
-function inheriting(verb: Command, parent: Command): Command {
-  verb.copyInheritedSettings(parent);
-  for (const each of verb.commands) inheriting(each, verb);
-  return verb;
 }
 
 /** What any verb prints with `--json` when it fails, in the place of its own report. */

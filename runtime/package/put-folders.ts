@@ -3,8 +3,8 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { IpgraftError } from '../../compiler/errors.js';
 import type { InputFile } from '../../compiler/io/input-file.js';
 import {
+  asOutputError,
   type OutputFile,
-  outputError,
   type WriteOptions,
   writeFiles,
 } from '../../compiler/io/write-files.js';
@@ -70,7 +70,7 @@ export async function putFolders(
     for (const name of inPlace) await remove(join(parent, name));
     for (const name of aside) await rename(join(parent, oldOf(name)), join(parent, name)).catch(() => {});
     if (made !== undefined) await remove(made);
-    throw outputError(error, parent);
+    throw asOutputError(error, parent);
   }
 }
 

@@ -43,8 +43,13 @@ export interface PackagedModel {
   readonly maxBatchSize: number;
   /** Edits that gave its inputs a batch. */
   readonly edits: number;
-  /** Without folder, in the order in which they were written. */
-  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  /** What its folder holds; of an ensemble its configuration alone. */
+  readonly files: readonly {
+    /** Within the model's folder. */
+    readonly name: string;
+    /** Size of the file. */
+    readonly bytes: number;
+  }[];
 }
 
 type ModelFile = OpenedModel & { readonly path: string };

@@ -38,6 +38,7 @@ export async function putFolders(
   const draftOf = (name: string) => `.${name}.${process.pid}.ipgraft`;
   const oldOf = (name: string) => `.${name}.${process.pid}.old`;
   for (const { name } of folders) await refuseTaken(parent, name, force, inputs);
+  const remove = (path: string) => rm(path, { recursive: true, force: true }).catch(() => {});
   let made: string | undefined;
   const inPlace: string[] = [];
   const aside: string[] = [];
@@ -60,12 +61,12 @@ export async function putFolders(
       await rename(join(parent, draftOf(name)), join(parent, name));
       inPlace.push(name);
     }
-    for (const name of aside) await rm(join(parent, oldOf(name)), { recursive: true, force: true });
+    // All are in their places: what is left of the old ones is no reason to undo that.
+    for (const name of aside) await remove(join(parent, oldOf(name)));
     return files.map((list, index) =>
       list.map((file) => named(file, join(parent, draftOf(folders[index]!.name)))),
     );
   } catch (error) {
-    const remove = (path: string) => rm(path, { recursive: true, force: true }).catch(() => {});
     for (const { name } of folders) await remove(join(parent, draftOf(name)));
     for (const name of inPlace) await remove(join(parent, name));
     for (const name of aside) await rename(join(parent, oldOf(name)), join(parent, name)).catch(() => {});

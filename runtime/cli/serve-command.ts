@@ -4,7 +4,7 @@ import { LONGEST_TIMER } from '../serve/longest-timer.js';
 import { isLoopback } from '../serve/loopback.js';
 import { PROVIDERS, type Provider } from '../session/load-runtime.js';
 import { type AdmissionFlags, admissionOf } from './admission-options.js';
-import { numberOf } from './number-option.js';
+import { wholeNumber } from './number-option.js';
 import { row } from './print-report.js';
 import { collect } from './repeated-option.js';
 import type { Terminal } from './terminal.js';
@@ -146,15 +146,6 @@ function refuseOpen({ host, token, adminToken, insecure, modelControl }: ServeFl
         hint: 'Give an admin token, or pass --insecure.',
       },
     );
-}
-
-function wholeNumber(option: string, text: string, least: number, most = Number.MAX_SAFE_INTEGER): number {
-  const number = numberOf(option, text);
-  if (Number.isInteger(number) && number >= least && number <= most) return number;
-  throw new IpgraftError(
-    'OPTION_INVALID',
-    `${option} ${text}: sought a whole number from ${least} to ${most}`,
-  );
 }
 
 type Signal = 'SIGTERM' | 'SIGINT';

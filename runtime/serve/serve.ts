@@ -2,10 +2,10 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IpgraftError } from '../../compiler/errors.js';
 import { ResponseCache } from './cache/response-cache.js';
-import type { Service } from './http/routes.js';
 import { createHttpServer, type HttpOptions } from './http/server.js';
 import { ModelRepository } from './repository/model-repository.js';
 import type { StartOptions } from './repository/start-model.js';
+import type { Service } from './service.js';
 
 /** How a repository is served. */
 export interface ServeRepositoryOptions extends HttpOptions, Omit<StartOptions, 'cache'> {

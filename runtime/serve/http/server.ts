@@ -27,7 +27,7 @@ export interface HttpOptions extends Admission {
 }
 
 /** Milliseconds for 64 MiB on a slow line. */
-const REQUEST_TIMEOUT = 60_000;
+export const REQUEST_TIMEOUT = 60_000;
 
 /** The server of the Open Inference Protocol, not listening yet. */
 export async function createHttpServer(service: Service, options: HttpOptions): Promise<FastifyInstance> {

@@ -9,7 +9,7 @@ import type { ModelInferRequest } from './infer-request.js';
 import { statusOf } from './status.js';
 
 /** Requests of one stream that are answered at the same time; the next one is read when one of them is done. */
-const MOST_AT_ONCE = 16;
+const MOST_AT_ONCE = 8;
 
 /** What a stream is answered from. */
 export interface StreamOptions {
@@ -30,38 +30,33 @@ export interface StreamOptions {
  * Answers ModelStreamInfer: to each request one ModelStreamInferResponse, in their order. A request that fails is answered with its error, and the
  * stream goes on.
  */
-export async function streamInfer(
-  call: ServerDuplexStream<Buffer, object>,
-  options: StreamOptions,
-): Promise<void> {
+export function streamInfer(call: ServerDuplexStream<Buffer, object>, options: StreamOptions): void {
   const { stopping, signal, id } = options;
   let last = Promise.resolve();
-  const running = new Set<Promise<object>>();
+  let running = 0;
   const stop = async () => {
+    call.pause();
     await last;
     const stopped = new IpgraftError('SERVER_MODEL_NOT_READY', 'the server is stopping');
-    if (!signal.aborted) call.emit('error', statusOf(stopped, id));
+    if (!signal.aborted && !call.readableEnded) call.emit('error', statusOf(stopped, id));
   };
-  stopping.addEventListener('abort', stop, { once: true });
-  try {
-    for await (const bytes of call) {
-      if (stopping.aborted) return;
-      const answer = answerTo(bytes as Buffer, options);
-      running.add(answer);
-      void answer.then(() => running.delete(answer));
-      last = last.then(async () => {
-        const isTaken = call.write(await answer);
-        if (!isTaken) await once(call, 'drain', { signal }).catch(() => {});
-      });
-      if (running.size >= MOST_AT_ONCE) await Promise.race(running);
-    }
+  call.on('data', (bytes: Buffer) => {
+    if (++running >= MOST_AT_ONCE) call.pause();
+    const answer = answerTo(bytes, options).finally(() => {
+      running--;
+      if (!stopping.aborted) call.resume();
+    });
+    last = last.then(async () => {
+      const made = await answer;
+      if (!signal.aborted && !call.write(made)) await once(call, 'drain', { signal }).catch(() => {});
+    });
+  });
+  call.once('end', async () => {
     await last;
-    if (!stopping.aborted) call.end();
-  } catch {
-    // The client has gone, or gRPC ended the call: then nobody is to be told.
-  } finally {
-    stopping.removeEventListener('abort', stop);
-  }
+    if (!signal.aborted) call.end();
+  });
+  stopping.addEventListener('abort', stop, { once: true });
+  signal.addEventListener('abort', () => stopping.removeEventListener('abort', stop), { once: true });
 }
 
 /** The answer to one request, whatever becomes of it. */

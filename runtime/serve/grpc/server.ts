@@ -136,7 +136,7 @@ function streamHandler(
   return (call: ServerDuplexStream<Buffer, object>) => {
     const id = requestIdOf(call.metadata);
     const caller = callerOf(call.metadata, call.getPeer());
-    void streamInfer(call, {
+    streamInfer(call, {
       service,
       id,
       log: log.child({ reqId: id }),

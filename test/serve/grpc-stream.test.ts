@@ -98,19 +98,19 @@ describe('health over gRPC, and the end of the server', () => {
 
   it('readiness says no first, what runs ends, and streams and watchers are let go', async () => {
     const model = echoModel();
-    model.next.push(later(1500));
+    model.next.push(later(4000));
     const { client, url, stop } = await startGrpc({ echo: model });
     const watcher = client.watch('');
     const idle = client.stream();
     idle.call.write(fp32(1));
     await until(() => model.load.running === 1 && watcher.answers.length === 1);
-    const stopped = stop(700, 30_000);
+    const stopped = stop(2000, 30_000);
     await until(() => watcher.answers.length === 2);
     assert.deepEqual(watcher.answers, [{ status: 1 }, { status: 2 }]);
     assert.deepEqual((await client.call('ServerReady')).answer, { ready: false });
     assert.deepEqual((await client.call('Check')).answer, { status: 2 });
     assert.equal((await ask(`${url}/v2/health/ready`)).status, 503);
-    model.next.push(later(1500));
+    model.next.push(later(4000));
     const last = client.call('ModelInfer', fp32(5));
     await until(() => model.load.running === 2);
     const [streamed, watched, answered] = await Promise.all([idle.ended, watcher.ended, last, stopped]);

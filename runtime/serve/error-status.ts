@@ -36,6 +36,8 @@ const STATUS: Partial<Record<ErrorCode, ErrorStatus>> = {
   SERVER_CANCELLED: { http: 503, grpc: 'CANCELLED' },
   SERVER_MODEL_NOT_READY: { http: 503, grpc: 'UNAVAILABLE' },
   SERVER_TIMEOUT: { http: 504, grpc: 'DEADLINE_EXCEEDED' },
+  // The model can do it, this server does not: nothing that a client did wrong.
+  SERVER_ANSWER_TOO_LARGE: { http: 500, grpc: 'INTERNAL' },
 };
 
 const FAILED: ErrorStatus = { http: 500, grpc: 'INTERNAL' };

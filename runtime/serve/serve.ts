@@ -5,6 +5,7 @@ import { cannotListen } from './cannot-listen.js';
 import { createHttpServer, type HttpOptions, REQUEST_TIMEOUT } from './http/server.js';
 import { ModelRepository } from './repository/model-repository.js';
 import type { StartOptions } from './repository/start-model.js';
+import { watchModels } from './repository/watch-models.js';
 import type { Service } from './service.js';
 
 /** How a repository is served. */
@@ -62,6 +63,10 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
     await Promise.all([app.close(), repository.close()]);
     throw error;
   }
+  const unwatch = watchModels(
+    () => repository.ready,
+    (text) => app.log.warn(text),
+  );
   const { address, port: taken, family } = app.server.address() as AddressInfo;
   const name = family === 'IPv6' ? `[${address}]` : address;
   return {
@@ -70,6 +75,7 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
     models: repository.ready.map(({ name, version }) => ({ name, version })),
     async stop(announce, grace) {
       service.isDraining = true;
+      unwatch();
       grpc?.announce();
       await sleep(announce);
       const ended = Promise.all([app.close(), grpc?.close()]);

@@ -68,6 +68,13 @@ export const REPORTS: readonly Report[] = [
     type: 'ServeReport',
   },
   {
+    name: 'package-kserve',
+    file: 'runtime/cli/package-kserve-command.ts',
+    type: 'PackageKserveReport',
+    example:
+      'package kserve --name unet --storage-uri s3://models/sd15 --memory 8Gi --scale-metric cpu --max-replicas 4 -o isvc.yaml --json',
+  },
+  {
     name: 'error',
     file: 'runtime/cli/run.ts',
     type: 'ErrorReport',

@@ -19,6 +19,7 @@ export type { WriteOptions } from '../compiler/io/write-files.js';
 export type { Adapter } from '../passes/adapter/adapter.js';
 export type { CrossAttention, LocateOptions } from '../passes/locate-cross-attention.js';
 export type { TokenSource } from '../passes/plan.js';
+export { type BatchedModel, batchModel, writeBatched } from './batch.js';
 export { type CompileOptions, compile, type PatchedModel } from './compile.js';
 export { type DiffOptions, diff } from './diff.js';
 export { hoistedModels, hoistedPath } from './hoist.js';

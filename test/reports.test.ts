@@ -4,12 +4,12 @@ import { basename, join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { REPORTS, reportSchema } from '../docs/reports.js';
 import { resolved, type Schema } from '../docs/type-schema.js';
-import { program } from '../runtime/cli/run.js';
 import { ipgraft, placeModel } from './command.js';
 import { adapterPath, fixturePath, formPath, modelPath } from './fixtures.js';
 import { kindPath } from './kinds.js';
 import { unpackPipeline } from './pipeline/unpacked.js';
 import { until } from './serve/processes.js';
+import { VERBS } from './verbs.js';
 
 // Keys of a record are required without being properties of their own.
 const ajv = new Ajv2020({ strict: true, strictRequired: false, allowUnionTypes: true, allErrors: true });
@@ -66,6 +66,10 @@ const RUNS: readonly Run[] = [
   // Rounded away, which validate calls a failure.
   validating('-a', BASE, '--tokens', 'input', '--scale', '1e-30'),
   ['serve', ['serve', 'REPOSITORY', '--port', '0', '--drain', '0']],
+  [
+    'package-kserve',
+    ['package', 'kserve', 'REPOSITORY', '--name', 'unet', '--storage-uri', 's3://models/sd15', '-o', 'OUT'],
+  ],
   failing('compile', 'MODEL', '-a', BASE),
   failing('compile', 'MODEL', '-a', BASE, '-o', 'MODEL', '--force'),
   failing('compile', 'MODEL', '-a', BASE, '--pattern', '**.attn3', '-o', 'OUT'),
@@ -79,6 +83,7 @@ const RUNS: readonly Run[] = [
   failing('swap', 'MODEL', '-a', BASE, '-o', 'OUT'),
   failing('validate', 'MODEL', 'MODEL', '--seed', 'x'),
   failing('serve', 'fixtures'),
+  failing('package', 'kserve', '--name', 'unet', '--storage-uri', 's3://models/sd15', '-o', 'OUT'),
   failing('adapt', 'docs', '-a', BASE, '-o', 'FOLDER'),
 ];
 
@@ -154,10 +159,12 @@ describe('what is printed with --json', () => {
   }
 
   it('every verb is run here and has a schema, and so has an error', () => {
-    const { commands } = program({ print: () => {}, signal: new AbortController().signal, fail: () => {} });
-    const verbs = commands.map((command) => command.name());
-    assert.deepEqual([...new Set(RUNS.map(([report]) => report))].toSorted(), [...verbs, 'error'].toSorted());
-    for (const verb of verbs) assert.ok(schemas.has(verb), verb);
-    for (const command of commands) assert.ok(command.options.some(({ long }) => long === '--json'));
+    const reports = VERBS.map(({ name }) => name.replace(' ', '-'));
+    assert.deepEqual(
+      [...new Set(RUNS.map(([report]) => report))].toSorted(),
+      [...reports, 'error'].toSorted(),
+    );
+    for (const report of reports) assert.ok(schemas.has(report), report);
+    for (const { command } of VERBS) assert.ok(command.options.some(({ long }) => long === '--json'));
   });
 });

@@ -54,6 +54,10 @@ export const MODEL_ERRORS = {
     when: "The model's opset is older than what ipgraft writes.",
     hint: "Export with opset 11 or later, or raise it with onnx's version converter.",
   },
+  MODEL_NOT_BATCHED: {
+    when: 'A model is to take the rows of several requests at once, and one of its inputs or outputs is the same for all rows.',
+    hint: 'Export it with a free batch (dynamic_axes), or package it without --batched.',
+  },
   MODEL_FUNCTIONS: {
     when: 'The model keeps its layers in ONNX functions.',
     hint: 'Inline them first: `onnx.inliner.inline_local_functions` in Python.',

@@ -6,6 +6,7 @@ import { adaptCommand } from './adapt-command.js';
 import { compileCommand } from './compile-command.js';
 import { diffCommand } from './diff-command.js';
 import { inspectCommand } from './inspect-command.js';
+import { packageCommand } from './package-command.js';
 import { projectCommand } from './project-command.js';
 import { serveCommand } from './serve-command.js';
 import { stripCommand } from './strip-command.js';
@@ -62,8 +63,11 @@ export function program(terminal: Terminal): Command {
     diffCommand,
     validateCommand,
     serveCommand,
+    packageCommand,
   ]) {
-    root.addCommand(make(terminal).copyInheritedSettings(root));
+    const verb = make(terminal).copyInheritedSettings(root);
+    for (const below of verb.commands) below.copyInheritedSettings(root);
+    root.addCommand(verb);
   }
   return root;
 }

@@ -38,6 +38,10 @@ export const COMMAND_ERRORS = {
     when: "The scale is not a number, `input`, `layers`, `optional=N` or diffusers' JSON for this UNet.",
     hint: 'See “Scales” in docs/adapters.md.',
   },
+  OPTION_SCHEDULER: {
+    when: 'A scheduler, or what its configuration or a request says, is none that is offered.',
+    hint: 'Its message names the key; docs/schedulers.md says what each scheduler takes.',
+  },
   OPTION_SWAP: {
     when: 'An adapter cannot take the place of the one in a patched model.',
     hint: 'Compile the base with the new adapter; `ipgraft strip` gives the base back.',

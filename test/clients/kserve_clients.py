@@ -20,7 +20,8 @@ METADATA = [("authorization", f"Bearer {TOKEN}")]
 def request(model, name, datatype, values, binary):
     made = InferInput(name, list(values.shape), datatype)
     made.set_data_from_numpy(values, binary_data=binary)
-    return InferRequest(model_name=model, infer_inputs=[made])
+    # Over gRPC answers are raw anyway.
+    return InferRequest(model_name=model, infer_inputs=[made], parameters={"binary_data_output": True})
 
 
 async def over_http(pixels, embeds):

@@ -4,6 +4,7 @@ import { EDIT_ERRORS } from './errors/edit.js';
 import { MATCH_ERRORS } from './errors/match.js';
 import { MODEL_ERRORS } from './errors/model.js';
 import { PIPELINE_ERRORS } from './errors/pipeline.js';
+import { PACKAGE_ERRORS } from './errors/package.js';
 import { SERVING_ERRORS } from './errors/serving.js';
 
 /** What an error is about, as plain data: printed under the message and kept in `--json` output. */
@@ -21,6 +22,7 @@ export const CATALOGUE = {
   ...COMMAND_ERRORS,
   ...PIPELINE_ERRORS,
   ...SERVING_ERRORS,
+  ...PACKAGE_ERRORS,
 } as const;
 
 /** What kind of error it is: a code of {@link CATALOGUE}. */
@@ -40,7 +42,8 @@ export const EXIT_CODES: Readonly<Record<string, number>> = {
   OUTPUT: 8,
   OPTION: 9,
   RUNTIME: 10,
-  PIPELINE: 11,
+  PACKAGE: 11,
+  PIPELINE: 12,
 };
 
 /**

@@ -3,8 +3,8 @@ import { COMMAND_ERRORS } from './errors/command.js';
 import { EDIT_ERRORS } from './errors/edit.js';
 import { MATCH_ERRORS } from './errors/match.js';
 import { MODEL_ERRORS } from './errors/model.js';
-import { PIPELINE_ERRORS } from './errors/pipeline.js';
 import { PACKAGE_ERRORS } from './errors/package.js';
+import { PIPELINE_ERRORS } from './errors/pipeline.js';
 import { SERVING_ERRORS } from './errors/serving.js';
 
 /** What an error is about, as plain data: printed under the message and kept in `--json` output. */

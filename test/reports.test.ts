@@ -7,6 +7,7 @@ import { resolved, type Schema } from '../docs/type-schema.js';
 import { ipgraft, placeModel } from './command.js';
 import { adapterPath, fixturePath, formPath, modelPath } from './fixtures.js';
 import { kindPath } from './kinds.js';
+import { unpackPipeline } from './pipeline/unpacked.js';
 import { until } from './serve/processes.js';
 import { VERBS } from './verbs.js';
 
@@ -21,7 +22,7 @@ const COMPACT = fixturePath('forms', 'compact.adapter.safetensors');
 
 /**
  * A command, the report that it prints, and what MODEL is compiled with before, where the command wants a PATCHED one. MODEL is an export, OUT a
- * file to write, REPOSITORY a folder of models.
+ * file to write, REPOSITORY a folder of models, PIPELINE the folder of a whole one, FOLDER one to write.
  */
 type Run = readonly [report: string, args: readonly string[], compiledWith?: readonly string[]];
 
@@ -45,6 +46,7 @@ const RUNS: readonly Run[] = [
   ['compile', ['compile', 'MODEL', '-a', BASE, PLUS, '--dry-run']],
   ['compile', ['compile', 'MODEL', '-a', kindPath('faceid.adapter.bin'), '-o', 'OUT']],
   ['compile', ['compile', formPath('compact-scopeless'), '-a', COMPACT, '-o', 'OUT']],
+  ['adapt', ['adapt', 'PIPELINE', '-a', fixturePath('pipeline', 'adapter.safetensors'), '-o', 'FOLDER']],
   inspecting('MODEL'),
   inspecting(modelPath('sdxl-sdpa-dynamo18')),
   inspecting(formPath('compact-scopeless')),
@@ -82,6 +84,7 @@ const RUNS: readonly Run[] = [
   failing('validate', 'MODEL', 'MODEL', '--seed', 'x'),
   failing('serve', 'fixtures'),
   failing('package', 'kserve', '--name', 'unet', '--storage-uri', 's3://models/sd15', '-o', 'OUT'),
+  failing('adapt', 'docs', '-a', BASE, '-o', 'FOLDER'),
 ];
 
 /** What a command prints with `--json`. */
@@ -92,6 +95,8 @@ async function printed([report, args, compiledWith]: Run): Promise<unknown> {
     OUT: join(folder, 'out.onnx'),
     PATCHED: join(folder, 'patched.onnx'),
     REPOSITORY: join(folder, 'models'),
+    FOLDER: join(folder, 'adapted'),
+    PIPELINE: args.includes('PIPELINE') ? join(unpackPipeline(), 'onnx') : '',
   };
   if (args.includes('REPOSITORY')) {
     mkdirSync(join(folder, 'models', 'unet', '1'), { recursive: true });

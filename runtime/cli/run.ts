@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { type ErrorCode, EXIT_CODES, type Facts, IpgraftError } from '../../compiler/errors.js';
 import { visible } from '../../compiler/printable.js';
 import { VERSION } from '../version.js';
+import { adaptCommand } from './adapt-command.js';
 import { compileCommand } from './compile-command.js';
 import { diffCommand } from './diff-command.js';
 import { inspectCommand } from './inspect-command.js';
@@ -54,6 +55,7 @@ export function program(terminal: Terminal): Command {
     .exitOverride();
   for (const make of [
     compileCommand,
+    adaptCommand,
     inspectCommand,
     projectCommand,
     stripCommand,

@@ -11,6 +11,7 @@ import type { Terminal } from './terminal.js';
 
 interface ServeFlags extends AdmissionFlags {
   readonly port: string;
+  readonly grpcPort?: string;
   readonly provider: Provider;
   readonly workers: string;
   readonly threads?: string;
@@ -29,6 +30,8 @@ interface ServeFlags extends AdmissionFlags {
 export interface ServeReport {
   /** Where it listens. */
   readonly url: string;
+  /** Where it speaks gRPC, such as `grpc://127.0.0.1:8001`: clients take what follows `grpc://`. Absent without --grpc-port. */
+  readonly grpcUrl?: string;
   /** The models that are loaded. */
   readonly models: readonly {
     /** Of its folder in the repository. */
@@ -44,9 +47,10 @@ const GRACE = 30_000;
 /** `ipgraft serve`. Ends, with 0, when it is told to by SIGTERM or Ctrl-C; a second signal ends it at once. */
 export function serveCommand(terminal: Terminal): Command {
   return new Command('serve')
-    .description('serve the models of a folder over HTTP')
+    .description('serve the models of a folder over HTTP and gRPC')
     .argument('<dir>', 'a folder of models: DIR/MODEL/VERSION/model.onnx')
     .option('--port <n>', 'where to listen; 0 for any that is free', '8000')
+    .option('--grpc-port <n>', 'where to speak gRPC too; 0 for any that is free')
     .option('--host <address>', 'where to listen', '127.0.0.1')
     .addOption(new Option('--provider <name>', 'what runs the models').choices(PROVIDERS).default('cpu'))
     .option('--workers <n>', 'processes for each model, which run one request each', '1')
@@ -65,7 +69,11 @@ export function serveCommand(terminal: Terminal): Command {
         .choices(['none', 'explicit'])
         .default('none'),
     )
-    .option('--max-body <bytes>', 'largest request', String(64 * 1024 * 1024))
+    .option(
+      '--max-body <bytes>',
+      'largest request, and largest outputs of an answer',
+      String(64 * 1024 * 1024),
+    )
     .option('--timeout <ms>', 'longest that a request may take', '300000')
     .option('--drain <ms>', 'how long requests are still taken after SIGTERM', '5000')
     .option('--cache <bytes>', 'memory for answers that are kept', String(256 * 1024 * 1024))
@@ -75,6 +83,9 @@ export function serveCommand(terminal: Terminal): Command {
       const options = {
         host: flags.host,
         port: wholeNumber('--port', flags.port, 0, 65_535),
+        ...(flags.grpcPort !== undefined && {
+          grpcPort: wholeNumber('--grpc-port', flags.grpcPort, 0, 65_535),
+        }),
         modelControl: flags.modelControl,
         ...admissionOf(flags),
         cache: wholeNumber('--cache', flags.cache, 0),
@@ -89,6 +100,7 @@ export function serveCommand(terminal: Terminal): Command {
         workers: wholeNumber('--workers', flags.workers, 1),
         queueSize: wholeNumber('--queue', flags.queue, 0),
         runTimeout: options.timeout,
+        maxAnswer: options.maxBody,
         ...(flags.threads !== undefined && { threads: wholeNumber('--threads', flags.threads, 1) }),
       };
       // Fastify takes longer to load than a model to compile.
@@ -96,7 +108,7 @@ export function serveCommand(terminal: Terminal): Command {
         import('../serve/serve.js'),
         import('../serve/workers/serve-model.js'),
       ]);
-      const { url, models, stop } = await endableMeanwhile(
+      const { url, grpcUrl, models, stop } = await endableMeanwhile(
         serveRepository(folder, {
           ...options,
           log: process.stderr,
@@ -104,11 +116,11 @@ export function serveCommand(terminal: Terminal): Command {
           loadModel: (path, settings) => serveModel(path, { ...runs, ...settings }),
         }),
       );
-      const report: ServeReport = { url, models };
+      const report: ServeReport = { url, ...(grpcUrl !== undefined && { grpcUrl }), models };
       if (flags.json) terminal.print(JSON.stringify(report));
       else {
         for (const { name, version } of models) row(terminal.print, 'model', `${name}  version ${version}`);
-        row(terminal.print, 'listens', url);
+        for (const each of [url, grpcUrl]) if (each !== undefined) row(terminal.print, 'listens', each);
       }
       if (terminal.signal.aborted) await stop(0, 0);
       terminal.signal.throwIfAborted();

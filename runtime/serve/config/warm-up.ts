@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { IpgraftError } from '../../../compiler/errors.js';
 import type { ServedModel } from '../backend.js';
 import { DATATYPE_SIZE, type Tensor } from '../tensor.js';
 import { configFault } from './config-fault.js';
@@ -10,7 +11,7 @@ const LARGEST = 2 ** 30;
 /**
  * Runs what model_warmup lists, each sample in as many requests at once as there are workers, so that each has its turn.
  * @param model its name
- * @throws IpgraftError `SERVER_CONFIG` for inputs that are too large, and as `infer` does
+ * @throws IpgraftError `SERVER_CONFIG` for inputs that are too large or do not fit the model, and as `infer` does
  */
 export async function warmUp(
   served: ServedModel,
@@ -21,7 +22,10 @@ export async function warmUp(
   for (const sample of warmup) {
     const inputs = sample.inputs.map((input) => tensorOf(input, sample, maxBatchSize > 0, model));
     for (let round = 0; round < sample.count; round++)
-      await Promise.all(Array.from({ length: workers }, () => served.infer(inputs)));
+      await Promise.all(Array.from({ length: workers }, () => served.infer(inputs))).catch((error) => {
+        if (!(error instanceof IpgraftError && error.code === 'SERVER_INPUT')) throw error;
+        throw configFault(model, `model_warmup “${sample.name}”: ${error.message}`, error);
+      });
   }
 }
 

@@ -21,7 +21,7 @@ describe('ipgraft serve', () => {
   });
 
   it('ends at SIGTERM while it loads models too, by its own doing: a first process of a container ends no other way', async () => {
-    const folder = repository({ unet: modelPath('sdxl-sdpa-ts17') });
+    const folder = repositoryOf({ unet: modelPath('sdxl-sdpa-ts17') });
     const child = spawn(process.execPath, [MAIN, 'serve', folder, '--port', '0'], { stdio: 'ignore' });
     const ended = once(child, 'exit');
     await until(() => workersOf(child.pid).length > 0);

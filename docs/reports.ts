@@ -68,6 +68,12 @@ export const REPORTS: readonly Report[] = [
     type: 'ServeReport',
   },
   {
+    name: 'package-triton',
+    file: 'runtime/cli/package-triton-command.ts',
+    type: 'PackageTritonReport',
+    example: 'package triton patched.onnx image_proj.onnx -o models --batched --json',
+  },
+  {
     name: 'package-kserve',
     file: 'runtime/cli/package-kserve-command.ts',
     type: 'PackageKserveReport',

@@ -70,6 +70,7 @@ const RUNS: readonly Run[] = [
     'package-kserve',
     ['package', 'kserve', 'REPOSITORY', '--name', 'unet', '--storage-uri', 's3://models/sd15', '-o', 'OUT'],
   ],
+  ['package-triton', ['package', 'triton', 'MODEL', '-o', 'FOLDER', '--batched']],
   failing('compile', 'MODEL', '-a', BASE),
   failing('compile', 'MODEL', '-a', BASE, '-o', 'MODEL', '--force'),
   failing('compile', 'MODEL', '-a', BASE, '--pattern', '**.attn3', '-o', 'OUT'),
@@ -83,6 +84,7 @@ const RUNS: readonly Run[] = [
   failing('swap', 'MODEL', '-a', BASE, '-o', 'OUT'),
   failing('validate', 'MODEL', 'MODEL', '--seed', 'x'),
   failing('serve', 'fixtures'),
+  failing('package', 'triton', 'MODEL', '-o', 'FOLDER', '--target', '20.01'),
   failing('package', 'kserve', '--name', 'unet', '--storage-uri', 's3://models/sd15', '-o', 'OUT'),
   failing('adapt', 'docs', '-a', BASE, '-o', 'FOLDER'),
 ];

@@ -9,6 +9,7 @@ import { freshFolder } from '../fixtures.js';
 import { encoderModel, projection } from '../serve/image-models.js';
 import { countingModel, identityModel } from '../serve/small-models.js';
 import { pythonEnvironment } from '../slow/python.js';
+import { packagedFixtures, packagedRepository } from './packaged.js';
 
 const TYPES = [
   'bool',
@@ -60,31 +61,42 @@ async function urlOf(server: ChildProcess): Promise<string> {
   return (JSON.parse(line as string) as { url: string }).url;
 }
 
+/** Runs a script against the server of a folder; answers whether both ended well. */
+async function drive(
+  python: string,
+  folder: string,
+  script: string,
+  tokens: readonly string[],
+): Promise<boolean> {
+  const admin = tokens.length > 1 ? ['--admin-token', tokens[1]!, '--model-control', 'explicit'] : [];
+  const options = ['--port', '0', '--json', '--token', tokens[0]!, ...admin];
+  const server = spawn(process.execPath, [MAIN, 'serve', folder, ...options], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const url = new URL(await urlOf(server));
+  const { status } = spawnSync(python, [script, url.host, ...tokens], { stdio: 'inherit', timeout: 300_000 });
+  const ended = once(server, 'exit');
+  server.kill('SIGINT');
+  const [code] = await ended;
+  if (code !== 0) console.error(`the server ended with ${code}`);
+  return status === 0 && code === 0;
+}
+
 const environment = pythonEnvironment('clients', 'test/clients/requirements.txt');
 if ('missing' in environment) {
   console.error(`no tritonclient: ${environment.missing}`);
   process.exitCode = 1;
 } else {
-  const options = [
-    '--port',
-    '0',
-    '--json',
-    '--token',
-    't0',
-    '--admin-token',
-    't1',
-    '--model-control',
-    'explicit',
+  const { python } = environment;
+  const configs = [
+    'test/clients/triton_config.py',
+    ...(await packagedFixtures()),
+    await packagedRepository(),
   ];
-  const server = spawn(process.execPath, [MAIN, 'serve', await repository(), ...options], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  const url = new URL(await urlOf(server));
-  const script = ['test/clients/triton_http.py', url.host, 't0', 't1'];
-  const { status } = spawnSync(environment.python, script, { stdio: 'inherit', timeout: 300_000 });
-  const ended = once(server, 'exit');
-  server.kill('SIGINT');
-  const [code] = await ended;
-  if (code !== 0) console.error(`the server ended with ${code}`);
-  process.exitCode = status === 0 && code === 0 ? 0 : 1;
+  const results = [
+    await drive(python, await repository(), 'test/clients/triton_http.py', ['t0', 't1']),
+    await drive(python, await packagedRepository(), 'test/clients/triton_packaged.py', ['t0']),
+    spawnSync(python, configs, { stdio: 'inherit' }).status === 0,
+  ];
+  process.exitCode = results.every(Boolean) ? 0 : 1;
 }

@@ -108,10 +108,11 @@ async function printed([report, args, compiledWith]: Run): Promise<unknown> {
     const { code, stderr } = await ipgraft('compile', base, ...compiledWith, '-o', files.PATCHED!);
     assert.deepEqual([code, stderr], [0, '']);
   }
+  const listeners = process.listenerCount('SIGINT');
   const running = ipgraft(...args.map((arg) => files[arg] ?? arg), '--json');
   if (report === 'serve') {
-    // It serves until it is told to end, and listens to that when it has printed where.
-    await until(() => process.listenerCount('SIGTERM') > 0, 60_000);
+    // It serves until it is told to end, and listens to that, beside what every verb listens to, when it has printed where.
+    await until(() => process.listenerCount('SIGINT') > listeners + 1, 60_000);
     process.emit('SIGTERM');
   }
   const { code, stdout } = await running;

@@ -23,7 +23,7 @@ export interface PictureParameters {
 }
 
 /** What that web UI calls the schedulers. */
-const SAMPLERS: Readonly<Record<string, string>> = {
+const SAMPLERS: Readonly<Record<SchedulerName, string>> = {
   ddim: 'DDIM',
   euler: 'Euler',
   'euler-a': 'Euler a',
@@ -38,7 +38,7 @@ const SAMPLERS: Readonly<Record<string, string>> = {
 export function parametersText(made: PictureParameters): string {
   const fields = {
     Steps: made.steps,
-    Sampler: SAMPLERS[made.scheduler] ?? made.scheduler,
+    Sampler: SAMPLERS[made.scheduler],
     'CFG scale': made.guidance,
     Seed: made.seed,
     Size: `${made.width}x${made.height}`,

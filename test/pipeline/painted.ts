@@ -1,0 +1,136 @@
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { openCheckpoint } from '../../compiler/checkpoint/open-checkpoint.js';
+import { openFile } from '../../compiler/io/file-source.js';
+import { readPipelineFolder } from '../../runtime/pipeline/folder/pipeline-folder.js';
+import { type Generated, generate } from '../../runtime/pipeline/generate.js';
+import { readImage } from '../../runtime/pipeline/images/decode-image.js';
+import { loadComponent } from '../../runtime/pipeline/load-component.js';
+import { openPipeline } from '../../runtime/pipeline/open-pipeline.js';
+import { GENEROUS_LIMITS, pictureRequest } from '../../runtime/pipeline/request.js';
+import { ipgraft } from '../command.js';
+import { fixturePath, freshFolder } from '../fixtures.js';
+import { type KindOptions, patchFile } from '../patched.js';
+
+/** What one adapter looks at: names of images and masks in fixtures/pictures/images. */
+interface Look {
+  readonly images: readonly string[];
+  readonly scale: number;
+  readonly masks?: readonly string[];
+  readonly start?: number;
+  readonly end?: number;
+}
+
+/** One picture that diffusers painted. */
+export interface Case {
+  /** `sd15`, `sd2`, `sdxl`, or `inpainting`: sd15 with a UNet of nine channels. */
+  readonly pipeline: string;
+  readonly adapters: readonly string[];
+  readonly looks: readonly Look[];
+  readonly request: Readonly<Record<string, unknown>> & {
+    readonly negativePrompt: string | null;
+    readonly initImage?: string;
+    readonly mask?: string;
+  };
+}
+
+const pictures = (...names: readonly string[]) => fixturePath('pictures', ...names);
+
+/** All cases, by name. */
+export const CASES = JSON.parse(readFileSync(pictures('cases.json'), 'utf8')) as Readonly<
+  Record<string, Case>
+>;
+
+/** How a case is painted where it may be done in several ways. */
+export interface Way extends KindOptions {
+  /** Models in float16. */
+  readonly half?: boolean;
+}
+
+/** A pipeline's folder: its own parts, those that all share, and its UNet patched with adapters. */
+export async function pictureFolder(
+  pipeline: string,
+  adapters: readonly string[],
+  { half, ...how }: Way = {},
+) {
+  const folder = freshFolder();
+  const own = pipeline === 'inpainting' ? ['sd15', 'shared', 'inpainting'] : [pipeline, 'shared'];
+  for (const part of half ? [...own, 'half'] : own) cpSync(pictures(part), folder, { recursive: true });
+  for (const entry of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    if (!entry.endsWith('.gz')) continue;
+    writeFileSync(join(folder, entry.slice(0, -3)), gunzipSync(readFileSync(join(folder, entry))));
+    rmSync(join(folder, entry));
+  }
+  const files = adapters.map((name) => pictures('adapters', `${name}.safetensors`));
+  const unet = join(folder, 'unet', 'model.onnx');
+  const projections: string[] = [];
+  if (files.length > 0) {
+    const { path } = await patchFile(unet, files, { tokens: 'input', ...how }, { weights: 'copy' });
+    // With keys and values of their own these lie beside it.
+    for (const name of readdirSync(dirname(path)))
+      cpSync(join(dirname(path), name), join(dirname(unet), name.replace('patched', 'model')));
+    for (const [i, file] of files.entries()) {
+      const projection = join(folder, `projection-${i}.onnx`);
+      await ipgraft('project', file, '-o', projection, '--json');
+      projections.push(projection);
+    }
+  }
+  return { folder, projections };
+}
+
+/** Paints a case. */
+export async function paint({ pipeline, adapters, looks, request }: Case, way: Way = {}): Promise<Generated> {
+  const masks = looks.some((look) => look.masks !== undefined);
+  const images = looks.map((look) => look.images.length);
+  const { folder, projections } = await pictureFolder(pipeline, adapters, {
+    ...(adapters.length > 0 && { images, masks }),
+    ...way,
+  });
+  const load = (path: string) => loadComponent(path, { threads: 1 });
+  const opened = await openPipeline(await readPipelineFolder(folder), load, { projections });
+  const image = (name: string | undefined) =>
+    name === undefined ? undefined : readImage(pictures('images', `${name}.png`));
+  const all = (names: readonly string[] = []) => Promise.all(names.map((name) => image(name)));
+  const checked = pictureRequest(
+    {
+      ...request,
+      negativePrompt: request.negativePrompt ?? undefined,
+      initImage: await image(request.initImage),
+      mask: await image(request.mask),
+      adapters: await Promise.all(
+        looks.map(async (look) => ({
+          ...look,
+          images: await all(look.images),
+          masks: await all(look.masks),
+        })),
+      ),
+    },
+    GENEROUS_LIMITS,
+  );
+  return generate(opened, checked);
+}
+
+let reference: Promise<ReadonlyMap<string, Uint8Array>> | undefined;
+
+/** What diffusers painted, by case: [pictures, height, width, 3] from 0 to 255. */
+export function painted(): Promise<ReadonlyMap<string, Uint8Array>> {
+  reference ??= (async () => {
+    const source = await openFile(pictures('pictures.safetensors'));
+    const { tensors } = await openCheckpoint(source);
+    const found = new Map<string, Uint8Array>();
+    for (const [name, tensor] of tensors) found.set(name, Uint8Array.from(await tensor.read()));
+    await source.close();
+    return found;
+  })();
+  return reference;
+}
+
+/** How far a picture's worst value is from diffusers'. */
+export async function worstOf(name: string, way: Way = {}): Promise<number> {
+  const wanted = (await painted()).get(name)!;
+  const { pictures: made } = await paint(CASES[name]!, way);
+  const found = Buffer.concat(made.map(({ image }) => image.data));
+  if (found.length !== wanted.length) return Number.POSITIVE_INFINITY;
+  return found.reduce((worst, value, i) => Math.max(worst, Math.abs(value - wanted[i]!)), 0);
+}

@@ -62,6 +62,12 @@ export const REPORTS: readonly Report[] = [
     type: 'ServeReport',
   },
   {
+    name: 'types',
+    file: 'runtime/cli/types-command.ts',
+    type: 'TypesReport',
+    example: 'types patched.onnx -o unet.ts --json',
+  },
+  {
     name: 'error',
     file: 'runtime/cli/run.ts',
     type: 'ErrorReport',

@@ -33,6 +33,7 @@ export async function bundleProgram(entry, outfile) {
       'protobufjs/light.js',
       'protobufjs/ext/*',
       'ora',
+      'ts-morph',
       '@viz-js/viz',
       '@zip.js/zip.js',
     ],

@@ -10,6 +10,7 @@ import { serveCommand } from './serve-command.js';
 import { stripCommand } from './strip-command.js';
 import { swapCommand } from './swap-command.js';
 import type { Terminal } from './terminal.js';
+import { typesCommand } from './types-command.js';
 import { validateCommand } from './validate-command.js';
 
 const INTERRUPTED = 130;
@@ -60,6 +61,7 @@ export function program(terminal: Terminal): Command {
     diffCommand,
     validateCommand,
     serveCommand,
+    typesCommand,
   ]) {
     root.addCommand(make(terminal).copyInheritedSettings(root));
   }

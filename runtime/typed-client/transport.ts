@@ -1,0 +1,3 @@
+/** What carries the tensors of a client: a session of onnxruntime-node, or HTTP. */
+export const TRANSPORTS = ['session', 'http'] as const;
+export type Transport = (typeof TRANSPORTS)[number];

@@ -1,7 +1,7 @@
 import {
   IndentationText,
   type MethodDeclarationStructure,
-  type Node,
+  Node,
   type OptionalKind,
   Project,
   type PropertySignatureStructure,
@@ -67,14 +67,17 @@ export function writeModule(model: ClientModel, name: string, transports: readon
     });
   addValues(file, name, model, shapes);
   addClass(file, name, model, shapes, transports);
-  file.addStatements(`\n${declarations(model)}`);
-  for (const part of template) file.addStatements(`\n${withoutModule(part)}`);
-  file.getClassOrThrow('ClientError').rename(`${name}Error`);
-  return `${header(model)}${file.getFullText()}`;
+  const fixed = template.map((part) => withoutModule(part, `${name}Error`));
+  return `${header(model)}${[file.getFullText().trim(), declarations(model), ...fixed].join('\n\n')}\n`;
 }
 
+/** Whatever a file names, but its type parameters: nothing outside can be taken for one. */
 function identifiersOf(file: SourceFile): string[] {
-  return file.getDescendantsOfKind(SyntaxKind.Identifier).map((identifier) => identifier.getText());
+  const names = (kind: SyntaxKind) => file.getDescendantsOfKind(kind).map((node) => node.getText());
+  const parameters = file
+    .getDescendantsOfKind(SyntaxKind.TypeParameter)
+    .map((parameter) => parameter.getName());
+  return names(SyntaxKind.Identifier).filter((name) => !parameters.includes(name));
 }
 
 function header({ file, opset, irVersion, inputs, outputs }: ClientModel): string {
@@ -256,16 +259,37 @@ function declaration({ name, type, shape, optional }: ClientValue): string {
   return `    { name: ${literal(name)}, type: '${type}', shape: ${sizes}${optional ? ', optional: true' : ''} },`;
 }
 
-/** A file of the template without what it imports from the others, and with no more exports than users need. */
-function withoutModule(part: SourceFile): string {
-  for (const imported of part.getImportDeclarations()) imported.remove();
-  const named = [
-    ...part.getFunctions(),
-    ...part.getInterfaces(),
-    ...part.getTypeAliases(),
-    ...part.getClasses(),
-  ];
-  for (const each of named) if (!PUBLIC.has(each.getName()!)) each.setIsExported(false);
-  for (const statement of part.getVariableStatements()) statement.setIsExported(false);
-  return part.getFullText().trim();
+/**
+ * A file of the template without what it imports from the others, with no more exports than users need, and its error called `error`. By
+ * places, not by ts-morph's own changes, each of which parses anew.
+ */
+function withoutModule(part: SourceFile, error: string): string {
+  const text = part.getFullText();
+  const begin = part.getImportDeclarations().at(-1)?.getEnd() ?? 0;
+  const inner = part
+    .getStatements()
+    .filter(Node.isExportable)
+    .filter((statement) => !PUBLIC.has(nameOf(statement)))
+    .flatMap((statement) => statement.getExportKeyword() ?? [])
+    .map((keyword) => ({ from: keyword.getStart(), to: keyword.getEnd() + 1, by: '' }));
+  const renamed = part
+    .getDescendantsOfKind(SyntaxKind.Identifier)
+    .filter((identifier) => identifier.getText() === 'ClientError' && identifier.getStart() > begin)
+    .map((identifier) => ({ from: identifier.getStart(), to: identifier.getEnd(), by: error }));
+  const edits = [...inner, ...renamed].sort((a, b) => a.from - b.from);
+  let at = begin;
+  const parts = edits.map(({ from, to, by }) => {
+    const kept = text.slice(at, from);
+    at = to;
+    return kept + by;
+  });
+  return [...parts, text.slice(at)].join('').trim();
+}
+
+function nameOf(statement: Node): string {
+  return Node.isVariableStatement(statement)
+    ? statement.getDeclarations()[0]!.getName()
+    : Node.hasName(statement)
+      ? statement.getName()
+      : '';
 }

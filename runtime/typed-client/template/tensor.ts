@@ -35,8 +35,11 @@ export interface Input<Type extends keyof Elements, Shape extends readonly numbe
 export type Same<Size extends number, Other extends number> = number extends Size | Other
   ? Size
   : [Extract<Size, Other>] extends [never]
-    ? NoInfer<Other>
+    ? Told<Other>
     : Size;
+
+/** A size that is told elsewhere, not here: NoInfer for compilers before 5.4. */
+type Told<Size extends number> = [Size][Size extends unknown ? 0 : never];
 
 /** A size that must be 1 or another one. */
 export type OneOr<Size extends number, Other extends number> = Size extends 1 ? Size : Same<Size, Other>;

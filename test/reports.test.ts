@@ -63,6 +63,12 @@ const RUNS: readonly Run[] = [
   validating('--drop-image-tokens', '4'),
   // Rounded away, which validate calls a failure.
   validating('-a', BASE, '--tokens', 'input', '--scale', '1e-30'),
+  ['types', ['types', 'MODEL', '-o', 'OUT', '--name', 'Unet']],
+  [
+    'types',
+    ['types', 'PATCHED', '-o', 'OUT', '--name', 'Unet', '--only', 'http'],
+    ['-a', BASE, '--scale', 'optional=1'],
+  ],
   ['serve', ['serve', 'REPOSITORY', '--port', '0', '--drain', '0']],
   failing('compile', 'MODEL', '-a', BASE),
   failing('compile', 'MODEL', '-a', BASE, '-o', 'MODEL', '--force'),
@@ -77,6 +83,7 @@ const RUNS: readonly Run[] = [
   failing('swap', 'MODEL', '-a', BASE, '-o', 'OUT'),
   failing('validate', 'MODEL', 'MODEL', '--seed', 'x'),
   failing('serve', 'fixtures'),
+  failing('types', 'MODEL', '-o', 'OUT', '--name', 'class'),
 ];
 
 /** What a command prints with `--json`. */

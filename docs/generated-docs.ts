@@ -1,7 +1,7 @@
 import { errorsPage } from './errors-page.js';
 import { passesPage } from './passes-page.js';
 import { pictures } from './pictures.js';
-import { REPORTS, reportSchema } from './reports.js';
+import { DOCUMENTS, REPORTS, reportSchema } from './reports.js';
 import { reportsPage } from './reports-page.js';
 
 /** The part of the docs that is made from the sources: file names below docs/ and their content. */
@@ -12,7 +12,7 @@ export async function generatedDocs(): Promise<Map<string, string>> {
     ['reports.md', reportsPage()],
   ]);
   for (const [name, svg] of await pictures()) files.set(`pictures/${name}`, svg);
-  for (const report of REPORTS)
+  for (const report of [...REPORTS, ...DOCUMENTS])
     files.set(`schemas/${report.name}.schema.json`, `${JSON.stringify(reportSchema(report), null, 2)}\n`);
   return files;
 }

@@ -27,6 +27,10 @@ const TASKS: readonly { readonly pass: string; readonly task: Task }[] = [
     task: { options: { tokens: 'input', weightType: { name: 'composition-precise' } } },
   },
   { pass: 'drop-image-tokens', task: { options: {}, drop: true } },
+  ...['batch-image-inputs', 'batch-timestep', 'stamp-batched'].map((pass) => ({
+    pass,
+    task: { options: { tokens: 'input', masks: true }, batch: true } as const,
+  })),
 ];
 
 /** One pass at work. */

@@ -12,6 +12,7 @@ answers with edits. Before them \`locateCrossAttention\` finds the attentions on
 found holds in every later graph. One of the first three passes brings the image tokens in (\`--tokens\`), the next four always
 run. The others come in where an option or the adapter asks for them: masks (\`--masks\`), keys and values computed elsewhere (\`--hoist\`),
 FaceID's LoRA, Kolors' linear layer, and ComfyUI's ways to scale. \`drop-image-tokens\` is for ControlNets and stands alone with the stamp.
+The last three give every input a batch (\`--batched\`, for servers that put requests together), after a compilation or on a base.
 
 In the pictures grey is what a pass found, green is what it inserted, orange is a reading that it moved, and a dotted line ties a node
 to its clone. They show the middle block's cross-attention of a real export (\`sd15-sdpa-dynamo23\`), drawn from the edits themselves

@@ -24,7 +24,7 @@ export async function pictures(): Promise<Map<string, string>> {
 }
 
 /** What a caller brings for an image. */
-const INPUTS = ['ip_scale', 'ip_hidden_states', 'image_embeds', 'ip_mask', 'ip_kv'] as const;
+const INPUTS = ['ip_scale', 'ip_hidden_states', 'image_embeds', 'ip_mask', 'ip_kv', 'timestep'] as const;
 
 /** One attention with all that the adapter added around it. */
 function sitePicture(example: WorkedExample, graph: Graph, shapes: Shapes): Picture {
@@ -49,7 +49,7 @@ function drawStep(viz: Viz, example: WorkedExample, step: Step): string {
     after.nodes.filter((node) => node.place === null && before.producer(node.id) === undefined),
   );
   const site = siteNodes(example.base, example.attention).map((node) => after.producer(node.id)!);
-  const rewired = readingsMoved(before, after, site);
+  const rewired = readingsMoved(before, after, example.isWhole ? after.nodes : site);
   const clones = new Map<Node, Node>();
   for (const edit of edits) {
     if (edit.kind !== 'insert-node' || !('cloneOf' in edit.node)) continue;
@@ -57,7 +57,8 @@ function drawStep(viz: Viz, example: WorkedExample, step: Step): string {
   }
   const near = new Set<Node>([...inserted, ...clones.keys()]);
   for (const node of inserted) for (const input of node.inputs) addTo(near, after.producer(input));
-  for (const node of site) if (node.inputs.some((_, i) => rewired.has(`${node.id}:${i}`))) near.add(node);
+  for (const node of example.isWhole ? after.nodes : site)
+    if (node.inputs.some((_, i) => rewired.has(`${node.id}:${i}`))) near.add(node);
   for (const node of clones.keys())
     for (const input of node.inputs)
       addTo(near, site.includes(after.producer(input)!) ? after.producer(input) : undefined);

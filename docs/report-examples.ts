@@ -1,15 +1,18 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { Report } from './reports.js';
 
-/** What the examples find: a bundled export, and two adapters of one family. */
+/** What the examples find: a bundled export with two adapters of one family, and what there must be of a pipeline with one. */
 const FILES = {
   'model.onnx': 'fixtures/models/sd15-sdpa-ts17.onnx.gz',
   'ip-adapter.safetensors': 'fixtures/adapters/sd15-base.safetensors',
   'other.safetensors': 'fixtures/kinds/comfy-penalty.adapter.safetensors.gz',
+  'pipeline/model_index.json': 'fixtures/pipeline/onnx/model_index.json',
+  'pipeline/unet/model.onnx': 'fixtures/pipeline/onnx/unet/model.onnx.gz',
+  'tiny.safetensors': 'fixtures/pipeline/adapter.safetensors',
 };
 
 /** Runs the examples of the reports, one after the other in one folder, and answers with what each printed, by the report's name. */
@@ -18,6 +21,7 @@ export function reportExamples(reports: readonly Report[]): Map<string, unknown>
   try {
     for (const [name, fixture] of Object.entries(FILES)) {
       const bytes = readFileSync(fixture);
+      mkdirSync(dirname(join(folder, name)), { recursive: true });
       writeFileSync(join(folder, name), fixture.endsWith('.gz') ? gunzipSync(bytes) : bytes);
     }
     return new Map(

@@ -21,6 +21,12 @@ export const REPORTS: readonly Report[] = [
     example: 'compile model.onnx --adapter ip-adapter.safetensors -o patched.onnx --json',
   },
   {
+    name: 'adapt',
+    file: 'runtime/pipeline/adapt/report.ts',
+    type: 'AdaptReport',
+    example: 'adapt pipeline --adapter tiny.safetensors -o adapted --json',
+  },
+  {
     name: 'inspect',
     file: 'runtime/inspect.ts',
     type: 'Description',
@@ -68,11 +74,23 @@ export const REPORTS: readonly Report[] = [
     example: 'types patched.onnx -o unet.ts --json',
   },
   {
+    name: 'package-kserve',
+    file: 'runtime/cli/package-kserve-command.ts',
+    type: 'PackageKserveReport',
+    example:
+      'package kserve --name unet --storage-uri s3://models/sd15 --memory 8Gi --scale-metric cpu --max-replicas 4 -o isvc.yaml --json',
+  },
+  {
     name: 'error',
     file: 'runtime/cli/run.ts',
     type: 'ErrorReport',
     example: 'strip model.onnx -o base.onnx --json',
   },
+];
+
+/** What a verb leaves as JSON files, for other programs to read. */
+export const DOCUMENTS: readonly Report[] = [
+  { name: 'ipgraft.json', file: 'runtime/pipeline/folder/adaptation.ts', type: 'Adaptation' },
 ];
 
 /** The JSON Schema of a report, from its type. @throws as {@link typeSchema} */

@@ -76,6 +76,11 @@ export function withInserted(
     ['image_embeds', '[B or 1, E]'],
   ]);
   // Without tokens of their own, what stands for them only gives batch and count.
+  if (after.inputs.get('ip_scale')?.shape?.length === 2) {
+    known.set('ip_scale', '[B, adapters]');
+    known.set('ip_mask', '[B, images, H, W]');
+  }
+  if (after.inputs.get('timestep')?.shape?.length === 1) known.set('timestep', '[B]');
   if (after.inputs.has('ip_kv')) known.set(imageTokensOf(0), '[B, T, 1]');
   for (const edit of edits) {
     if (edit.kind === 'set-input-dimension' && edit.input === textInput)

@@ -11,7 +11,7 @@ import { readModel } from '../compiler/onnx/read-model.js';
 import type { Pass } from '../compiler/pass.js';
 import { runPasses } from '../compiler/run-passes.js';
 import { graftOf } from '../passes/graft.js';
-import { dropPasses, graftPasses, locate } from '../passes/index.js';
+import { batchPasses, dropPasses, graftPasses, locate } from '../passes/index.js';
 import type { CrossAttention } from '../passes/locate-cross-attention.js';
 import { loraSites, mergeLora } from '../passes/merge-lora.js';
 import { type GraftOptions, planGraft } from '../passes/plan.js';
@@ -36,6 +36,8 @@ export interface WorkedExample {
   readonly base: Graph;
   readonly baseShapes: Shapes;
   readonly steps: readonly Step[];
+  /** Whether what lies outside of the attention counts too. */
+  readonly isWhole: boolean;
 }
 
 const MODEL = 'fixtures/models/sd15-sdpa-dynamo23.onnx.gz';
@@ -50,6 +52,8 @@ export interface Task {
   readonly options: GraftOptions;
   /** Only let image tokens be dropped. */
   readonly drop?: true;
+  /** Then give every input a batch. */
+  readonly batch?: true;
 }
 
 /** Compiles the middle block's cross-attention, step by step. */
@@ -81,6 +85,7 @@ export async function workedExample({
         stamp,
         sites.length === 0 ? null : mergeLora(sites, weights),
       );
+  if (task.batch) passes.push(...batchPasses(stamp));
   const { passes: results } = runPasses(model, passes);
   await adapter.close();
   const { textInput } = located;
@@ -96,7 +101,14 @@ export async function workedExample({
     before = after;
     return step;
   });
-  return { attention, textInput, base: model.graph, baseShapes: shapesOfBase, steps };
+  return {
+    attention,
+    textInput,
+    base: model.graph,
+    baseShapes: shapesOfBase,
+    steps,
+    isWhole: task.batch ?? false,
+  };
 }
 
 function content(file: string): Uint8Array {

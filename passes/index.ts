@@ -2,6 +2,8 @@ import { IpgraftError } from '../compiler/errors.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import type { Pass } from '../compiler/pass.js';
 import { addImageAttention } from './add-image-attention.js';
+import { batchImageInputs } from './batch-image-inputs.js';
+import { batchTimestep } from './batch-timestep.js';
 import { cloneAttentionBranch } from './clone-attention-branch.js';
 import { dropImageTokens } from './drop-image-tokens.js';
 import { insertImageInput } from './insert-image-input.js';
@@ -14,6 +16,7 @@ import { projectImageEmbeds } from './project-image-embeds.js';
 import { projectImageTokens } from './project-image-tokens.js';
 import { scaleImageKv } from './scale-image-kv.js';
 import { splitEncoderHiddenStates } from './split-encoder-hidden-states.js';
+import { stampBatched } from './stamp-batched.js';
 import { METADATA_PREFIX, type Stamp, stampMetadata } from './stamp-metadata.js';
 import { swapImageRows } from './swap-image-rows.js';
 
@@ -96,4 +99,9 @@ export function dropPasses({ textInput }: Located, tokens: number, stamp: Stamp)
     dropImageTokens(textInput, tokens),
     stampMetadata({ ...stamp, [`${METADATA_PREFIX}input`]: textInput }),
   ];
+}
+
+/** The passes that give each input of a model, patched or not, a batch. `stamp`: of a model that has none. */
+export function batchPasses(stamp: Stamp): Pass[] {
+  return [batchImageInputs(), batchTimestep(), stampBatched(stamp)];
 }

@@ -11,6 +11,8 @@ export const METADATA_PREFIX = 'ipgraft.';
 export const JOURNAL_KEY = 'ipgraft.journal';
 /** The adapters: name, tokens per image, images, family, SHA-256. */
 export const ADAPTERS_KEY = 'ipgraft.adapters';
+/** How it was compiled, as JSON. */
+export const OPTIONS_KEY = 'ipgraft.options';
 /** The fingerprint of the base. */
 export const BASE_KEY = 'ipgraft.base';
 /** Which file holds the base's large weights, when the patched model names them instead of carrying them. */

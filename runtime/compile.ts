@@ -11,7 +11,7 @@ import { dropPasses, graftPasses, locate } from '../passes/index.js';
 import type { Located } from '../passes/locate-cross-attention.js';
 import { loraSites, mergeLora } from '../passes/merge-lora.js';
 import { type GraftOptions, type Plan, planGraft } from '../passes/plan.js';
-import { ADAPTERS_KEY, BASE_KEY, type Stamp } from '../passes/stamp-metadata.js';
+import { ADAPTERS_KEY, BASE_KEY, OPTIONS_KEY, type Stamp } from '../passes/stamp-metadata.js';
 import { locateData } from './locate-data.js';
 import type { OpenedModel } from './open.js';
 import { adaptersStamp } from './stamp.js';
@@ -80,7 +80,7 @@ function stampOf(
     'ipgraft.version': VERSION,
     [BASE_KEY]: fingerprint(opened.file),
     [ADAPTERS_KEY]: adaptersStamp(grafts),
-    'ipgraft.options': JSON.stringify(
+    [OPTIONS_KEY]: JSON.stringify(
       plan === null
         ? { dropImageTokens, ...(patterns.length > 0 && { patterns }) }
         : {

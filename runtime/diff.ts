@@ -24,6 +24,6 @@ export async function diff(
   { adapters = [], onCompared }: DiffOptions = {},
 ): Promise<ModelDiff> {
   const found = await compareModels(a, b, onCompared);
-  const again = adapters.length === 0 ? null : (await recompile(a, b, adapters)).graph;
+  const again = adapters.length === 0 ? null : await recompile(a, b, adapters);
   return { ...found, proof: await prove(a, b, found, STAMP_KEYS, again, onCompared) };
 }

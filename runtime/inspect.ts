@@ -187,7 +187,7 @@ function describeAdapter(adapter: OpenedAdapter): AdapterDescription {
     tokenWidth,
     reads: projection.reads,
     embeddingWidth: projection.embeddingWidth,
-    encoder: encoderOf(projection),
+    encoder: encoderOf(projection)?.name ?? null,
     faceWidth: projection.faceWidth,
     lora: lora.length,
     sha256,

@@ -1,5 +1,7 @@
 import { IpgraftError } from '../compiler/errors.js';
-import { type CompileOptions, compile, type PatchedModel } from './compile.js';
+import type { Graph } from '../compiler/onnx/graph.js';
+import { batchModel } from './batch.js';
+import { type CompileOptions, compile } from './compile.js';
 import type { OpenedAdapter, OpenedModel } from './open.js';
 import { type ReadStamp, readStamp } from './stamp.js';
 
@@ -11,26 +13,27 @@ export async function recompile(
   base: OpenedModel,
   patched: OpenedModel,
   adapters: readonly OpenedAdapter[],
-): Promise<PatchedModel> {
+): Promise<Graph> {
   const stamp = readStamp(patched);
-  return compile(base, {
-    ...stampedOptions(stamp),
-    ...withAdapters(stamp, adapters),
-    textInput: stamp['ipgraft.input'],
-  });
-}
-
-function stampedOptions({ 'ipgraft.options': options }: ReadStamp): CompileOptions {
-  // What was not given is not there: zod says `undefined`.
-  return JSON.parse(JSON.stringify(options)) as CompileOptions;
+  const { batched, ...options } = stamp['ipgraft.options'];
+  const given = withAdapters(stamp, adapters);
+  const { graph } =
+    Object.keys(options).length === 0
+      ? base
+      : await compile(base, {
+          // What was not given is not there: zod says `undefined`.
+          ...(JSON.parse(JSON.stringify(options)) as CompileOptions),
+          ...given,
+          textInput: stamp['ipgraft.input'],
+        });
+  return batched ? batchModel({ ...base, graph }).graph : graph;
 }
 
 function withAdapters(
   { 'ipgraft.adapters': stamped, 'ipgraft.options': options }: ReadStamp,
   adapters: readonly OpenedAdapter[],
 ): Pick<CompileOptions, 'adapters' | 'images' | 'initFromText'> {
-  const taken =
-    'dropImageTokens' in options ? 0 : stamped.filter(({ family }) => family !== undefined).length;
+  const taken = !('tokens' in options) ? 0 : stamped.filter(({ family }) => family !== undefined).length;
   if (adapters.length !== taken) {
     throw new IpgraftError(
       'OPTION_INVALID',
@@ -49,5 +52,5 @@ function withAdapters(
       }),
     };
   }
-  return 'dropImageTokens' in options ? {} : { initFromText: { tokens: stamped[0]!.tokens } };
+  return !('tokens' in options) ? {} : { initFromText: { tokens: stamped[0]!.tokens } };
 }

@@ -7,9 +7,12 @@ import { WEIGHT_TYPES } from '../passes/weight-types.js';
 
 const count = z.int().check(z.positive());
 
+/** Whether every input was given a batch in front. */
+const batched = z._default(z.boolean(), false);
+
 const stampSchema = z.object({
-  /** The text input. */
-  'ipgraft.input': z.string(),
+  /** The text input; empty where nothing was grafted. */
+  'ipgraft.input': z._default(z.string(), ''),
   'ipgraft.base': z.string(),
   'ipgraft.adapters': json(
     z.array(
@@ -42,8 +45,11 @@ const stampSchema = z.object({
         ),
         /** Which scopes were patched, where it was not every `attn2`. */
         patterns: z._default(z.array(z.string()), []),
+        batched,
       }),
-      z.object({ dropImageTokens: count, patterns: z._default(z.array(z.string()), []) }),
+      z.object({ dropImageTokens: count, patterns: z._default(z.array(z.string()), []), batched }),
+      /** Nothing was grafted: a base of which every input was given a batch. */
+      z.object({ batched: z.literal(true) }),
     ]),
   ),
 });

@@ -35,7 +35,7 @@ export function swap(opened: OpenedModel, adapters: readonly Adapter[]): Swapped
   const stamp = readStamp(opened);
   const old = stamp['ipgraft.adapters'];
   const options = stamp['ipgraft.options'];
-  if ('dropImageTokens' in options) throw refuse('this model drops image tokens, it has no adapter');
+  if (!('tokens' in options)) throw refuse('this model has no adapter');
   if (options.hoist)
     throw refuse(
       'the keys and values of this model are computed by another one',

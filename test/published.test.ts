@@ -377,7 +377,12 @@ describe('published adapters, by their shapes', () => {
       assert.equal(others.length, 0);
       const tokenWidth = published.tokenWidth ?? unet.c;
       assert.deepEqual(
-        [adapter.projection.family, adapter.tokens, adapter.tokenWidth, encoderOf(adapter.projection)],
+        [
+          adapter.projection.family,
+          adapter.tokens,
+          adapter.tokenWidth,
+          encoderOf(adapter.projection)?.name ?? null,
+        ],
         [family, tokens, tokenWidth, encoder],
       );
       assert.equal(adapter.projection.shortcut, published.shortcut ?? null);

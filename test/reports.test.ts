@@ -4,11 +4,12 @@ import { basename, join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { REPORTS, reportSchema } from '../docs/reports.js';
 import { resolved, type Schema } from '../docs/type-schema.js';
-import { program } from '../runtime/cli/run.js';
 import { ipgraft, placeModel } from './command.js';
 import { adapterPath, fixturePath, formPath, modelPath } from './fixtures.js';
 import { kindPath } from './kinds.js';
+import { unpackPipeline } from './pipeline/unpacked.js';
 import { until } from './serve/processes.js';
+import { VERBS } from './verbs.js';
 
 // Keys of a record are required without being properties of their own.
 const ajv = new Ajv2020({ strict: true, strictRequired: false, allowUnionTypes: true, allErrors: true });
@@ -21,7 +22,7 @@ const COMPACT = fixturePath('forms', 'compact.adapter.safetensors');
 
 /**
  * A command, the report that it prints, and what MODEL is compiled with before, where the command wants a PATCHED one. MODEL is an export, OUT a
- * file to write, REPOSITORY a folder of models.
+ * file to write, REPOSITORY a folder of models, PIPELINE the folder of a whole one, FOLDER one to write.
  */
 type Run = readonly [report: string, args: readonly string[], compiledWith?: readonly string[]];
 
@@ -45,6 +46,7 @@ const RUNS: readonly Run[] = [
   ['compile', ['compile', 'MODEL', '-a', BASE, PLUS, '--dry-run']],
   ['compile', ['compile', 'MODEL', '-a', kindPath('faceid.adapter.bin'), '-o', 'OUT']],
   ['compile', ['compile', formPath('compact-scopeless'), '-a', COMPACT, '-o', 'OUT']],
+  ['adapt', ['adapt', 'PIPELINE', '-a', fixturePath('pipeline', 'adapter.safetensors'), '-o', 'FOLDER']],
   inspecting('MODEL'),
   inspecting(modelPath('sdxl-sdpa-dynamo18')),
   inspecting(formPath('compact-scopeless')),
@@ -70,6 +72,10 @@ const RUNS: readonly Run[] = [
     ['-a', BASE, '--scale', 'optional=1'],
   ],
   ['serve', ['serve', 'REPOSITORY', '--port', '0', '--drain', '0']],
+  [
+    'package-kserve',
+    ['package', 'kserve', 'REPOSITORY', '--name', 'unet', '--storage-uri', 's3://models/sd15', '-o', 'OUT'],
+  ],
   failing('compile', 'MODEL', '-a', BASE),
   failing('compile', 'MODEL', '-a', BASE, '-o', 'MODEL', '--force'),
   failing('compile', 'MODEL', '-a', BASE, '--pattern', '**.attn3', '-o', 'OUT'),
@@ -84,6 +90,8 @@ const RUNS: readonly Run[] = [
   failing('validate', 'MODEL', 'MODEL', '--seed', 'x'),
   failing('serve', 'fixtures'),
   failing('types', 'MODEL', '-o', 'OUT', '--name', 'class'),
+  failing('package', 'kserve', '--name', 'unet', '--storage-uri', 's3://models/sd15', '-o', 'OUT'),
+  failing('adapt', 'docs', '-a', BASE, '-o', 'FOLDER'),
 ];
 
 /** What a command prints with `--json`. */
@@ -94,6 +102,8 @@ async function printed([report, args, compiledWith]: Run): Promise<unknown> {
     OUT: join(folder, 'out.onnx'),
     PATCHED: join(folder, 'patched.onnx'),
     REPOSITORY: join(folder, 'models'),
+    FOLDER: join(folder, 'adapted'),
+    PIPELINE: args.includes('PIPELINE') ? join(unpackPipeline(), 'onnx') : '',
   };
   if (args.includes('REPOSITORY')) {
     mkdirSync(join(folder, 'models', 'unet', '1'), { recursive: true });
@@ -156,10 +166,12 @@ describe('what is printed with --json', () => {
   }
 
   it('every verb is run here and has a schema, and so has an error', () => {
-    const { commands } = program({ print: () => {}, signal: new AbortController().signal, fail: () => {} });
-    const verbs = commands.map((command) => command.name());
-    assert.deepEqual([...new Set(RUNS.map(([report]) => report))].toSorted(), [...verbs, 'error'].toSorted());
-    for (const verb of verbs) assert.ok(schemas.has(verb), verb);
-    for (const command of commands) assert.ok(command.options.some(({ long }) => long === '--json'));
+    const reports = VERBS.map(({ name }) => name.replace(' ', '-'));
+    assert.deepEqual(
+      [...new Set(RUNS.map(([report]) => report))].toSorted(),
+      [...reports, 'error'].toSorted(),
+    );
+    for (const report of reports) assert.ok(schemas.has(report), report);
+    for (const { command } of VERBS) assert.ok(command.options.some(({ long }) => long === '--json'));
   });
 });

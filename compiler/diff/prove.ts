@@ -39,7 +39,7 @@ export async function prove(
   const unexplained: number[] = [];
   const seen = new Set<string>();
   changes.forEach((change, i) => {
-    const entries = entriesOf(change, keys, place ?? null);
+    const entries = entriesOf(change, { a, b, keys, weights: place ?? null });
     if (entries?.every((entry) => declared.has(JSON.stringify(entry))) !== true) {
       unexplained.push(i);
       return;
@@ -104,16 +104,20 @@ function weightsPlace({ graph }: ComparedModel, keys: StampKeys): string | null 
 }
 
 /** The edits that would make a change; none for what every stamp brings, `null` for what no edit makes. */
-function entriesOf(change: Change, keys: StampKeys, weights: string | null): JournalEntry[] | null {
+function entriesOf(
+  change: Change,
+  models: { readonly a: ComparedModel; readonly b: ComparedModel; keys: StampKeys; weights: string | null },
+): JournalEntry[] | null {
   if (change.scope !== '') return null;
   const { subject, a, b, aspects } = change;
+  const { keys, weights } = models;
   if (b === null) return null;
   const isNew = aspects[0]!.kind === 'added';
   switch (subject) {
     case 'metadata':
       return isNew && b.startsWith(keys.prefix) ? [] : metadataEntries(b, aspects);
     case 'input':
-      return isNew ? [{ kind: 'insert-input', name: b }] : resizes(b, aspects);
+      return isNew ? [{ kind: 'insert-input', name: b }] : resizes(b, aspects, models);
     case 'initializer':
       if (isNew) return [{ kind: 'insert-initializer', name: b }];
       return aspects.every((aspect) => isPlaced(aspect, weights)) ? [] : null;
@@ -131,10 +135,19 @@ function metadataEntries(key: string, aspects: readonly Aspect[]): JournalEntry[
     : null;
 }
 
-function resizes(input: string, aspects: readonly Aspect[]): JournalEntry[] | null {
+function resizes(
+  input: string,
+  aspects: readonly Aspect[],
+  { a, b }: { readonly a: ComparedModel; readonly b: ComparedModel },
+): JournalEntry[] | null {
   const size = (text: string | null) => (text !== null && /^\d+$/.test(text) ? Number(text) : text);
   const entries: JournalEntry[] = [];
   for (const aspect of aspects) {
+    const [was, is] = [a, b].map(({ graph }) => graph.inputs.get(input)?.shape);
+    if (aspect.kind === 'changed' && aspect.what === 'shape' && was && is) {
+      entries.push({ kind: 'set-input-shape', input, from: [...was], to: [...is] });
+      continue;
+    }
     const axis = aspect.kind === 'changed' ? /^dimension (\d+)$/.exec(aspect.what)?.[1] : undefined;
     if (aspect.kind !== 'changed' || axis === undefined) return null;
     const { from, to } = aspect;

@@ -2,7 +2,7 @@ import { IpgraftError } from '../errors.js';
 import { createInitializer, createInput, createNode } from '../onnx/create.js';
 import type { Graph } from '../onnx/graph.js';
 import type { Node, ValueName } from '../onnx/node.js';
-import type { Edit } from './edit.js';
+import { type Edit, shapeText } from './edit.js';
 
 /**
  * The graph after `edits`, which happen in their order. Linear in the graph's nodes plus the edits, however many.
@@ -44,6 +44,13 @@ export function apply(graph: Graph, edits: readonly Edit[]): Graph {
         if (input === undefined) throw missing(edit.input);
         expect(`axis ${edit.axis} of ${edit.input}`, edit.from, input.shape?.[edit.axis] ?? null);
         inputs.set(edit.input, input.withDimension(edit.axis, edit.to));
+        break;
+      }
+      case 'set-input-shape': {
+        const input = inputs.get(edit.input);
+        if (input === undefined) throw missing(edit.input);
+        expect(`the shape of ${edit.input}`, shapeText(edit.from), shapeText(input.shape));
+        inputs.set(edit.input, input.withShape(edit.to));
         break;
       }
       case 'set-metadata':

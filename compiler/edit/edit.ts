@@ -40,6 +40,13 @@ export type Edit =
       readonly to: Dimension;
     }
   | {
+      /** Another rank; what keeps its rank is `set-input-dimension`. */
+      readonly kind: 'set-input-shape';
+      readonly input: ValueName;
+      readonly from: readonly Dimension[];
+      readonly to: readonly Dimension[];
+    }
+  | {
       readonly kind: 'set-metadata';
       readonly key: string;
       readonly from: string | null;
@@ -61,7 +68,14 @@ export function describe(edit: Edit): string {
       return `insert input ${edit.input.name} ${edit.input.dataType}[${edit.input.shape.join(', ')}]`;
     case 'set-input-dimension':
       return `resize input ${edit.input} axis ${edit.axis}: ${edit.from} → ${edit.to}`;
+    case 'set-input-shape':
+      return `reshape input ${edit.input}: [${edit.from.join(', ')}] → [${edit.to.join(', ')}]`;
     case 'set-metadata':
       return `set metadata ${edit.key}`;
   }
+}
+
+/** A shape as JSON, in which a number, a symbol and nothing at all are told apart; `null` where the rank is unknown. */
+export function shapeText(shape: readonly Dimension[] | null): string {
+  return JSON.stringify(shape);
 }

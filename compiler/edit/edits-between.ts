@@ -86,6 +86,8 @@ function diffNamed<T extends { readonly record: ValueInfo['record'] }>(
 }
 
 function resized(from: ValueInfo, to: ValueInfo): JournalEntry[] {
+  if (hasOtherRank(from, to))
+    return [{ kind: 'set-input-shape', input: from.name, from: [...from.shape!], to: [...to.shape!] }];
   return (from.shape ?? []).flatMap((dimension, axis) => {
     const now = to.shape?.[axis] ?? null;
     return now === dimension
@@ -95,8 +97,13 @@ function resized(from: ValueInfo, to: ValueInfo): JournalEntry[] {
 }
 
 function undoResize(from: ValueInfo, to: ValueInfo): ValueInfo {
+  if (hasOtherRank(from, to)) return to.withShape(from.shape!);
   return (from.shape ?? []).reduce<ValueInfo>(
     (value, dimension, axis) => value.withDimension(axis, dimension),
     to,
   );
+}
+
+function hasOtherRank(from: ValueInfo, to: ValueInfo): boolean {
+  return from.shape !== null && to.shape !== null && from.shape.length !== to.shape.length;
 }

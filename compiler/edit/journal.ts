@@ -24,6 +24,12 @@ const entry = z.discriminatedUnion('kind', [
     to: dimension,
   }),
   z.strictObject({
+    kind: z.literal('set-input-shape'),
+    input: z.string(),
+    from: z.array(dimension),
+    to: z.array(dimension),
+  }),
+  z.strictObject({
     kind: z.literal('set-metadata'),
     key: z.string(),
     from: z.nullable(z.string()),
@@ -49,6 +55,8 @@ export function journalOf(edits: readonly Edit[]): JournalEntry[] {
         return { kind: edit.kind, name: edit.input.name };
       case 'rewire':
         return { kind: edit.kind, node: edit.node, input: edit.input, from: edit.from, to: edit.to };
+      case 'set-input-shape':
+        return { ...edit, from: [...edit.from], to: [...edit.to] };
       default:
         return edit;
     }

@@ -6,11 +6,19 @@ export function netJournal(base: Graph, journal: Journal): JournalEntry[] {
   const net = new Map<string, JournalEntry>();
   for (const entry of journal) {
     if (entry.kind === 'rewire' && base.producer(entry.node) === undefined) continue;
+    if (isOfInput(entry) && !base.inputs.has(entry.input)) continue;
     const { key, last } = changeOf(entry, net);
-    if ('from' in last && last.from === last.to) net.delete(key);
+    if ('from' in last && JSON.stringify(last.from) === JSON.stringify(last.to)) net.delete(key);
     else net.set(key, last);
   }
   return [...net.values()];
+}
+
+/** Whether an entry says how an input is sized. */
+function isOfInput(
+  entry: JournalEntry,
+): entry is Extract<JournalEntry, { kind: 'set-input-dimension' | 'set-input-shape' }> {
+  return entry.kind === 'set-input-dimension' || entry.kind === 'set-input-shape';
 }
 
 function changeOf(

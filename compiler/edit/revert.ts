@@ -1,6 +1,7 @@
 import { IpgraftError } from '../errors.js';
 import type { Graph } from '../onnx/graph.js';
 import type { Node, ValueName } from '../onnx/node.js';
+import { shapeText } from './edit.js';
 import type { Journal } from './journal.js';
 
 /**
@@ -43,6 +44,13 @@ export function revert(graph: Graph, journal: Journal): Graph {
         const size = input.shape?.[entry.axis] ?? null;
         found(size === entry.to || undefined, `${entry.to} as axis ${entry.axis} of ${entry.input}`);
         inputs.set(entry.input, input.withDimension(entry.axis, entry.from));
+        break;
+      }
+      case 'set-input-shape': {
+        const input = found(inputs.get(entry.input), entry.input);
+        const to = shapeText(entry.to);
+        found(shapeText(input.shape) === to || undefined, `${to} as the shape of ${entry.input}`);
+        inputs.set(entry.input, input.withShape(entry.from));
         break;
       }
       case 'set-metadata':

@@ -26,6 +26,10 @@ export const ADAPTER_ERRORS = {
     when: "A layer of the adapter has another width than the UNet's cross-attention.",
     hint: 'The adapter is for another UNet: SD1.5 has text width 768, SD2.1 1024, SDXL 2048.',
   },
+  ADAPTER_ENCODER: {
+    when: 'The image encoder of a pipeline gives something else than what the adapter reads.',
+    hint: 'Give the encoder of the adapter with --image-encoder; `ipgraft inspect ADAPTER` names it.',
+  },
   ADAPTER_PROJECTION: {
     when: 'The image projection of the checkpoint is incomplete or its shapes disagree.',
     hint: 'The file is damaged or converted wrongly: use the published one.',

@@ -58,6 +58,10 @@ export const MODEL_ERRORS = {
     when: "The model's opset is older than what ipgraft writes.",
     hint: "Export with opset 11 or later, or raise it with onnx's version converter.",
   },
+  MODEL_NOT_BATCHED: {
+    when: 'A model is to take the rows of several requests at once, and one of its inputs or outputs is the same for all rows.',
+    hint: 'Export it with a free batch (dynamic_axes), or package it without --batched.',
+  },
   MODEL_FUNCTIONS: {
     when: 'The model keeps its layers in ONNX functions.',
     hint: 'Inline them first: `onnx.inliner.inline_local_functions` in Python.',
@@ -65,5 +69,21 @@ export const MODEL_ERRORS = {
   MODEL_CYCLE: {
     when: 'A value of the graph depends on itself.',
     hint: 'The file is not a legal ONNX model: export it again.',
+  },
+  MODEL_FOLDER: {
+    when: 'The folder is not that of a pipeline exported to ONNX.',
+    hint: 'Give the folder that holds model_index.json, as `optimum-cli export onnx` writes it.',
+  },
+  MODEL_FOLDER_FILE: {
+    when: "A file of a pipeline's folder is not what it must be.",
+    hint: 'The file is damaged or of another kind of pipeline: download or export the folder again.',
+  },
+  MODEL_FOLDER_COMPONENT: {
+    when: 'A component that is needed is not in the folder of the pipeline.',
+    hint: "Export the pipeline again with it; every component has a folder with its name, and a model's file is model.onnx.",
+  },
+  MODEL_FOLDER_ESCAPES: {
+    when: 'A link in the folder of a pipeline leads out of it.',
+    hint: 'Put the files themselves there: download caches link to their blobs, a download into a plain folder does not.',
   },
 } as const satisfies Record<string, Entry>;

@@ -50,6 +50,10 @@ export const SERVING_ERRORS = {
     when: 'A request is larger than the server takes, as it came or decompressed.',
     hint: 'Send less at once, or start the server with a larger --max-body.',
   },
+  SERVER_ANSWER_TOO_LARGE: {
+    when: 'What a model gives for a request is larger than the server sends.',
+    hint: 'Ask for fewer outputs or smaller ones, as bytes rather than JSON, or start the server with a larger --max-body.',
+  },
   SERVER_ENCODING: {
     when: 'A request is compressed in a way that the server does not know.',
     hint: 'Compress with gzip or deflate, or not at all.',
@@ -75,7 +79,7 @@ export const SERVING_ERRORS = {
     hint: '`POST /v2/repository/index` lists what there is.',
   },
   SERVER_MODEL_NOT_READY: {
-    when: 'A request names a model that is not loaded, or is being loaded or unloaded.',
+    when: 'A request names a model that is not loaded, is being loaded or unloaded, or has no process left that runs it.',
     hint: 'Load it, or wait until it is ready.',
   },
   SERVER_UNSUPPORTED: {

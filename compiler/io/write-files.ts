@@ -194,7 +194,7 @@ export async function refuseExisting(path: string, force: boolean): Promise<void
 }
 
 /** What the file system says, in our words; our own errors and an abort pass through. */
-function asOutputError(error: unknown, path: string): unknown {
+export function asOutputError(error: unknown, path: string): unknown {
   const { code } = error as NodeJS.ErrnoException;
   const why: Readonly<Record<string, string>> = {
     ENOSPC: 'the disk is full',

@@ -43,18 +43,7 @@ export class ValueInfo {
 
   /** The same value with one dimension changed; its denotation and every other record stay. */
   withDimension(axis: number, dimension: Dimension): ValueInfo {
-    const descend = (message: Rope, path: readonly number[]): Rope => {
-      const [number, ...rest] = path;
-      return splice(message, (field) =>
-        field.number !== number
-          ? undefined
-          : record(
-              number,
-              rest.length === 0 ? replaceAxis(inside(message, field)) : descend(inside(message, field), rest),
-            ),
-      );
-    };
-    const replaceAxis = (shape: Rope): Rope => {
+    return this.withShapeRecord((shape) => {
       let index = -1;
       return splice(shape, (field) => {
         if (field.number !== SHAPE.dimension) return undefined;
@@ -63,6 +52,26 @@ export class ValueInfo {
           ? record(SHAPE.dimension, withValue(inside(shape, field), dimension))
           : undefined;
       });
+    });
+  }
+
+  /** The same value in another shape, of any rank; it must have one. What was said of single dimensions but their size is gone. */
+  withShape(shape: readonly Dimension[]): ValueInfo {
+    const dimensions = shape.map((size) => record(SHAPE.dimension, withValue(Rope.EMPTY, size)));
+    return this.withShapeRecord(() => Rope.join(dimensions));
+  }
+
+  private withShapeRecord(change: (shape: Rope) => Rope): ValueInfo {
+    const descend = (message: Rope, path: readonly number[]): Rope => {
+      const [number, ...rest] = path;
+      return splice(message, (field) =>
+        field.number !== number
+          ? undefined
+          : record(
+              number,
+              rest.length === 0 ? change(inside(message, field)) : descend(inside(message, field), rest),
+            ),
+      );
     };
     return new ValueInfo(descend(this.record, [VALUE_INFO.type, TYPE.tensor, TENSOR_TYPE.shape]), this.place);
   }

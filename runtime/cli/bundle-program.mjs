@@ -34,6 +34,7 @@ export async function bundleProgram(entry, outfile) {
       'protobufjs/ext/*',
       'ora',
       'ts-morph',
+      'yaml',
       '@viz-js/viz',
       '@zip.js/zip.js',
     ],

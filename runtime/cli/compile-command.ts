@@ -3,38 +3,22 @@ import { Command, Option } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
 import { Drafts, type OutputFile } from '../../compiler/io/write-files.js';
 import { Rope } from '../../compiler/wire/rope.js';
-import { EMBEDS_SCALINGS, type EmbedsScaling } from '../../passes/embeds-scaling.js';
-import type { TokenSource } from '../../passes/plan.js';
-import { WEIGHT_TYPES, type WeightType } from '../../passes/weight-types.js';
-import { type CompileOptions, compile, type PatchedModel } from '../compile.js';
+import { compile, type PatchedModel } from '../compile.js';
 import { hoistedModels, hoistedPath } from '../hoist.js';
 import { type OpenedAdapter, type OpenedModel, openAdapters, openModel } from '../open.js';
 import { projectionModel } from '../project-image.js';
 import { type CompileReport, reportOf } from '../report.js';
 import { checkpointsOf, dataFileCopies, planOutput, type WeightsMode } from '../write-patched.js';
-import { numberOf } from './number-option.js';
+import { type GraftFlags, graftOptionsOf, withGraftOptions } from './graft-options.js';
 import { printReport, row } from './print-report.js';
 import { size, withProgress } from './progress.js';
-import { collect } from './repeated-option.js';
-import { refuseIdleShortcut, type ShortcutFlags, shortcutOf, withShortcutOption } from './shortcut-option.js';
+import { refuseIdleShortcut, shortcutOf } from './shortcut-option.js';
 import type { Terminal } from './terminal.js';
 
-interface CompileFlags extends ShortcutFlags {
+interface CompileFlags extends GraftFlags {
   readonly adapter?: string[];
   readonly output?: string;
-  readonly tokens: TokenSource;
-  readonly scale: string;
-  readonly images?: string;
-  readonly masks?: true;
-  readonly hoist?: true;
-  readonly loraScale?: string;
-  readonly weightType?: WeightType;
-  readonly compositionWeight?: string;
-  readonly boost?: string;
-  readonly embedsScaling?: EmbedsScaling;
   readonly weights: WeightsMode;
-  readonly pattern: string[];
-  readonly textInput?: string;
   readonly initFromText?: true;
   readonly numTokens?: string;
   readonly dropImageTokens?: string;
@@ -47,7 +31,7 @@ interface CompileFlags extends ShortcutFlags {
 
 /** `ipgraft compile`. */
 export function compileCommand(terminal: Terminal): Command {
-  return withShortcutOption(new Command('compile'))
+  return withGraftOptions(new Command('compile'))
     .description('graft an IP-Adapter into a UNet')
     .argument('<base>', 'the UNet, an ONNX file')
     .option(
@@ -56,47 +40,10 @@ export function compileCommand(terminal: Terminal): Command {
     )
     .option('-o, --output <file>', 'the patched UNet')
     .addOption(
-      new Option('--tokens <source>', 'where image tokens come from')
-        .choices(['split', 'input', 'embeds'])
-        .default('split'),
-    )
-    .option('--scale <scale>', 'input, layers, rows, optional=N, a number, or diffusers’ JSON', 'input')
-    .option('--images <n>', 'how many images each adapter reads: one number, or one per adapter (2,1)')
-    .option(
-      '--hoist',
-      'compute image keys and values once per image, in OUT.kv.onnx; the UNet takes them as ip_kv',
-    )
-    .option('--masks', 'take a mask per image, ip_mask: where in the picture it counts')
-    .option(
-      '--lora-scale <scale>',
-      'how much of a FaceID adapter’s LoRA is merged into the weights (default 1)',
-    )
-    .addOption(
-      new Option(
-        '--weight-type <name>',
-        'how the scale is distributed over the layers, as in ComfyUI',
-      ).choices(WEIGHT_TYPES),
-    )
-    .option('--composition-weight <n>', 'of “…-and-composition”: the share of the composition (default 1)')
-    .option('--boost <n>', 'of “…-precise”: the share of the layers pushed away from the image (default 1)')
-    .addOption(
-      new Option(
-        '--embeds-scaling <mode>',
-        'what the scale is applied to (default v: the attention’s result)',
-      ).choices(EMBEDS_SCALINGS),
-    )
-    .addOption(
       new Option('--weights <mode>', 'what happens to the base’s large weights')
         .choices(['auto', 'reference', 'copy'])
         .default('auto'),
     )
-    .option(
-      '--pattern <pattern>',
-      'which scopes to patch: a glob or /expression/ (repeatable; default **.attn2)',
-      collect,
-      [],
-    )
-    .option('--text-input <name>', 'the input with the text embeddings')
     .option('--init-from-text', 'no adapter: copy to_k and to_v, as training starts')
     .option('--num-tokens <n>', 'image tokens for --init-from-text')
     .option(
@@ -143,16 +90,7 @@ async function prepare(
   refuseIdleShortcut(flags, adapters);
   const patched = await compile(model, {
     adapters,
-    tokens: flags.tokens,
-    scale: flags.scale,
-    ...(flags.images !== undefined && { images: flags.images.split(',').map(Number) }),
-    masks: flags.masks === true,
-    hoist: flags.hoist === true,
-    ...weightTypeOf(flags),
-    ...(flags.embedsScaling && { embedsScaling: flags.embedsScaling }),
-    ...(flags.loraScale !== undefined && { loraScale: numberOf('--lora-scale', flags.loraScale) }),
-    patterns: flags.pattern,
-    ...(flags.textInput !== undefined && { textInput: flags.textInput }),
+    ...graftOptionsOf(flags),
     ...(flags.initFromText && { initFromText: { tokens: Number(flags.numTokens) } }),
     ...(flags.dropImageTokens !== undefined && { dropImageTokens: Number(flags.dropImageTokens) }),
   });
@@ -235,26 +173,4 @@ function checkFlags(flags: CompileFlags): void {
     throw refuse('--drop-image-tokens takes no --scale');
   if (flags.projection !== undefined && flags.adapter?.length !== 1)
     throw refuse('--projection needs one adapter');
-}
-
-function weightTypeOf({
-  weightType,
-  compositionWeight,
-  boost,
-}: CompileFlags): Pick<CompileOptions, 'weightType'> {
-  const refuse = (option: string, types: string) =>
-    new IpgraftError('OPTION_INVALID', `${option} goes with --weight-type ${types}`);
-  if (compositionWeight !== undefined && !weightType?.endsWith('and-composition'))
-    throw refuse('--composition-weight', '…-and-composition');
-  if (boost !== undefined && !weightType?.endsWith('-precise')) throw refuse('--boost', '…-precise');
-  if (weightType === undefined) return {};
-  return {
-    weightType: {
-      name: weightType,
-      ...(compositionWeight !== undefined && {
-        composition: numberOf('--composition-weight', compositionWeight),
-      }),
-      ...(boost !== undefined && { boost: numberOf('--boost', boost) }),
-    },
-  };
 }

@@ -2,9 +2,11 @@ import { Command, CommanderError } from 'commander';
 import { type ErrorCode, EXIT_CODES, type Facts, IpgraftError } from '../../compiler/errors.js';
 import { visible } from '../../compiler/printable.js';
 import { VERSION } from '../version.js';
+import { adaptCommand } from './adapt-command.js';
 import { compileCommand } from './compile-command.js';
 import { diffCommand } from './diff-command.js';
 import { inspectCommand } from './inspect-command.js';
+import { packageCommand } from './package-command.js';
 import { projectCommand } from './project-command.js';
 import { serveCommand } from './serve-command.js';
 import { stripCommand } from './strip-command.js';
@@ -54,6 +56,7 @@ export function program(terminal: Terminal): Command {
     .exitOverride();
   for (const make of [
     compileCommand,
+    adaptCommand,
     inspectCommand,
     projectCommand,
     stripCommand,
@@ -62,8 +65,11 @@ export function program(terminal: Terminal): Command {
     validateCommand,
     serveCommand,
     typesCommand,
+    packageCommand,
   ]) {
-    root.addCommand(make(terminal).copyInheritedSettings(root));
+    const verb = make(terminal).copyInheritedSettings(root);
+    for (const below of verb.commands) below.copyInheritedSettings(root);
+    root.addCommand(verb);
   }
   return root;
 }

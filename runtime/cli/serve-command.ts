@@ -4,7 +4,7 @@ import { LONGEST_TIMER } from '../serve/longest-timer.js';
 import { isLoopback } from '../serve/loopback.js';
 import { PROVIDERS, type Provider } from '../session/load-runtime.js';
 import { type AdmissionFlags, admissionOf } from './admission-options.js';
-import { numberOf } from './number-option.js';
+import { wholeNumber } from './number-option.js';
 import { row } from './print-report.js';
 import { collect } from './repeated-option.js';
 import type { Terminal } from './terminal.js';
@@ -65,7 +65,11 @@ export function serveCommand(terminal: Terminal): Command {
         .choices(['none', 'explicit'])
         .default('none'),
     )
-    .option('--max-body <bytes>', 'largest request', String(64 * 1024 * 1024))
+    .option(
+      '--max-body <bytes>',
+      'largest request, and largest outputs of an answer',
+      String(64 * 1024 * 1024),
+    )
     .option('--timeout <ms>', 'longest that a request may take', '300000')
     .option('--drain <ms>', 'how long requests are still taken after SIGTERM', '5000')
     .option('--cache <bytes>', 'memory for answers that are kept', String(256 * 1024 * 1024))
@@ -89,6 +93,7 @@ export function serveCommand(terminal: Terminal): Command {
         workers: wholeNumber('--workers', flags.workers, 1),
         queueSize: wholeNumber('--queue', flags.queue, 0),
         runTimeout: options.timeout,
+        maxAnswer: options.maxBody,
         ...(flags.threads !== undefined && { threads: wholeNumber('--threads', flags.threads, 1) }),
       };
       // Fastify takes longer to load than a model to compile.
@@ -146,15 +151,6 @@ function refuseOpen({ host, token, adminToken, insecure, modelControl }: ServeFl
         hint: 'Give an admin token, or pass --insecure.',
       },
     );
-}
-
-function wholeNumber(option: string, text: string, least: number, most = Number.MAX_SAFE_INTEGER): number {
-  const number = numberOf(option, text);
-  if (Number.isInteger(number) && number >= least && number <= most) return number;
-  throw new IpgraftError(
-    'OPTION_INVALID',
-    `${option} ${text}: sought a whole number from ${least} to ${most}`,
-  );
 }
 
 type Signal = 'SIGTERM' | 'SIGINT';

@@ -71,7 +71,7 @@ export function typesCommand({ print, signal }: Terminal): Command {
           row(
             print,
             'wrote',
-            `${report.file}  ${size(report.bytes)}: class ${name}, ${client.inputs.length} inputs, ${client.outputs.length} outputs`,
+            `${report.file}  ${size(report.bytes)}: class ${name}, ${counted(client.inputs, 'input')}, ${counted(client.outputs, 'output')}`,
           );
       } finally {
         await model.close();
@@ -86,4 +86,8 @@ function className(output: string): string {
       .replace(/\.[cm]?ts$/, '')
       .match(/[A-Za-z0-9]+/g) ?? [];
   return words.map((word) => word[0]!.toUpperCase() + word.slice(1)).join('');
+}
+
+function counted(values: readonly unknown[], what: string): string {
+  return `${values.length} ${what}${values.length === 1 ? '' : 's'}`;
 }

@@ -1,3 +1,4 @@
+import type { IpgraftError } from '../../compiler/errors.js';
 import type { Tensor, TensorMetadata } from './tensor.js';
 
 /** An input of a served model. */
@@ -45,11 +46,15 @@ export interface ServedModel extends ModelInterface {
   /**
    * Runs the model. The bytes of the inputs must stay as they are until it answers.
    * @throws IpgraftError `SERVER_INPUT` for tensors that do not fit, `SERVER_BUSY` when the queue is full or the model is being closed, `SERVER_TIMEOUT`,
-   *   `SERVER_CANCELLED`, `SERVER_WORKER_LOST` when its worker died, `RUNTIME_RUN`
+   *   `SERVER_CANCELLED`, `SERVER_WORKER_LOST` when its worker died, `SERVER_MODEL_NOT_READY` when no other takes its place, `SERVER_ANSWER_TOO_LARGE`, `RUNTIME_RUN`
    */
   infer(inputs: readonly Tensor[], options?: InferOptions): Promise<Inference>;
   /** How many requests wait, and how many run. */
   readonly load: { readonly waiting: number; readonly running: number };
+  /** Why it answers no more, said for clients; `null`, or absent, while it does. */
+  readonly fault?: IpgraftError | null;
+  /** Whether a file of it is not what it was when it was loaded. What was loaded goes on to answer. */
+  hasChanged?(): Promise<boolean>;
   /**
    * Takes no more requests, lets those that run and wait finish, up to `grace` milliseconds (30,000), and ends the processes. Another call
    * with less grace ends them sooner.

@@ -6,6 +6,7 @@ import type { Service } from './http/routes.js';
 import { createHttpServer, type HttpOptions } from './http/server.js';
 import { ModelRepository } from './repository/model-repository.js';
 import type { StartOptions } from './repository/start-model.js';
+import { watchModels } from './repository/watch-models.js';
 
 /** How a repository is served. */
 export interface ServeRepositoryOptions extends HttpOptions, Omit<StartOptions, 'cache'> {
@@ -54,12 +55,17 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
     await repository.close();
     throw new IpgraftError('SERVER_LISTEN', `cannot listen on ${host}, port ${port}`, {}, { cause });
   }
+  const unwatch = watchModels(
+    () => repository.ready,
+    (text) => app.log.warn(text),
+  );
   const { address, port: taken, family } = app.server.address() as AddressInfo;
   return {
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`,
     models: repository.ready.map(({ name, version }) => ({ name, version })),
     async stop(announce, grace) {
       service.isDraining = true;
+      unwatch();
       await sleep(announce);
       await Promise.race([app.close(), sleep(grace, undefined, { ref: false })]);
       await repository.close();

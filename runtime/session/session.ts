@@ -125,7 +125,8 @@ async function create(
   }
 }
 
-function toTensor(ort: Runtime, { data, dims }: Values, type: string): Tensor {
+/** Numbers as a tensor of the type that an input wants. */
+export function toTensor(ort: Runtime, { data, dims }: Values, type: string): Tensor {
   switch (type as InferenceSession.TensorValueMetadata['type']) {
     case 'int64':
       return new ort.Tensor(

@@ -18,6 +18,8 @@ export function aboutInputs(stamp: ReadStamp): Map<string, string[]> {
     ]);
     return about;
   }
+  // A base that was given a batch and nothing else.
+  if (!('tokens' in options)) return about;
   const tokensOf = ({ name, tokens, images }: (typeof adapters)[number]) =>
     `${tokens * images} of ${name}${images === 1 ? '' : ` (${images} images, ${tokens} each)`}`;
   if (options.tokens === 'split')
@@ -43,12 +45,12 @@ export function aboutInputs(stamp: ReadStamp): Map<string, string[]> {
   const names = adapters.map(({ name }) => name).join(', ');
   about.set(SCALE_INPUT, [
     'How strongly the images count: 0 is the base’s result, 1 all of the adapter.',
-    `${SCALED[options.scale] ?? 'One number per adapter'}: ${names}.`,
+    `There is ${SCALED[options.scale] ?? 'one number per adapter'}${options.batched ? ', for each row of the batch' : ''}: ${names}.`,
   ]);
   return about;
 }
 
 const SCALED: Readonly<Record<string, string>> = {
-  layers: 'A row per adapter, a column per cross-attention in checkpoint order (down, up, mid)',
-  rows: 'A row per adapter, a column per row of the batch',
+  layers: 'a row per adapter, a column per cross-attention in checkpoint order (down, up, mid)',
+  rows: 'a row per adapter, a column per row of the batch',
 };

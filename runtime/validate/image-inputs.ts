@@ -27,12 +27,13 @@ export interface ImageInputs {
 export function imageInputs(
   graph: Graph,
   stamp: ReadStamp,
-  base: Feeds,
+  ofBase: Feeds,
   seed: number,
   shapes: Shapes,
 ): ImageInputs {
-  const text = base[stamp['ipgraft.input']]!;
-  const seeded = seededInputs(graph, seed, shapes, text.dims[0]);
+  const seeded = seededInputs(graph, seed, shapes, rowsOf(ofBase));
+  const base = batchedAs(seeded, ofBase);
+  const text = base[stamp['ipgraft.input']];
   const extra = Object.entries(seeded).filter(([name]) => !(name in base));
   // onnxruntime-node does not let a caller override a default.
   const hasScale = graph.inputs.has(SCALE_INPUT) && !graph.initializers.has(SCALE_INPUT);
@@ -44,11 +45,11 @@ export function imageInputs(
     ...Object.fromEntries(
       brought.map(([name, { dims }]) => [name, filled(dims, name === MASK_INPUT ? normal : number)]),
     ),
-    ...(total > 0 && { [stamp['ipgraft.input']]: withTokens(text, total, number) }),
+    ...(total > 0 && text && { [stamp['ipgraft.input']]: withTokens(text, total, number) }),
     ...(hasScale && { [SCALE_INPUT]: filled(Object.fromEntries(extra)[SCALE_INPUT]!.dims, () => scale) }),
   });
   const options = stamp['ipgraft.options'];
-  const isOutside = 'dropImageTokens' in options || options.hoist || options.tokens !== 'embeds';
+  const isOutside = !('tokens' in options) || options.hoist || options.tokens !== 'embeds';
   const on = feeds(normal, 1);
   const zeros = isOutside ? feeds(() => 0, 1) : null;
   return {
@@ -57,9 +58,29 @@ export function imageInputs(
     reversed: isOutside ? reversedTokens(on, stamp) : null,
     off: hasScale
       ? { by: 'scale 0', feeds: feeds(normal, 0) }
-      : zeros && { by: 'image tokens of zeros', feeds: zeros },
-    textAlone: { ...feeds(normal, 0), [stamp['ipgraft.input']]: text },
+      : zeros && { by: isGrafted(options) ? 'image tokens of zeros' : 'having none', feeds: zeros },
+    textAlone: { ...feeds(normal, 0), ...(text && { [stamp['ipgraft.input']]: text }) },
   };
+}
+
+function isGrafted(options: ReadStamp['ipgraft.options']): boolean {
+  return 'tokens' in options || 'dropImageTokens' in options;
+}
+
+/** The batch: what the inputs have in front that are more than a number. */
+function rowsOf(feeds: Feeds): number | undefined {
+  return Object.values(feeds).find(({ dims }) => dims.length > 1)?.dims[0];
+}
+
+/** The base's inputs, each number for all rows repeated for every row where the patched model takes one for each. */
+function batchedAs(seeded: Feeds, base: Feeds): Feeds {
+  return Object.fromEntries(
+    Object.entries(base).map(([name, values]) => {
+      const dims = seeded[name]?.dims ?? values.dims;
+      const isRepeated = values.data.length === 1 && dims.length === 1;
+      return [name, isRepeated ? filled(dims, () => values.data[0]!) : values];
+    }),
+  );
 }
 
 /** The inputs with image tokens of their own, by adapter. */
@@ -95,7 +116,7 @@ function withReversed({ dims, data }: Values, begin: number, count: number): Val
 export function tokensBehindText(stamp: ReadStamp): number {
   const options = stamp['ipgraft.options'];
   if ('dropImageTokens' in options) return options.dropImageTokens;
-  if (options.tokens !== 'split') return 0;
+  if (!('tokens' in options) || options.tokens !== 'split') return 0;
   return stamp['ipgraft.adapters'].reduce((sum, { tokens, images }) => sum + tokens * images, 0);
 }
 

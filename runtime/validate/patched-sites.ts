@@ -70,7 +70,7 @@ export interface PatchedSites {
 }
 
 /** A model with adapters, not one that drops image tokens. */
-export type AdapterOptions = Exclude<ReadStamp['ipgraft.options'], { readonly dropImageTokens: number }>;
+export type AdapterOptions = Extract<ReadStamp['ipgraft.options'], { readonly tokens: unknown }>;
 
 /**
  * Finds what was patched: locates the cross-attentions in the base. Edits never rename a value, so what is found there holds in the patched

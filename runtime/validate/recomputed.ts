@@ -30,7 +30,7 @@ export interface Recomputable {
   readonly provider: Provider;
   readonly seed: number;
   readonly inputs: ImageInputs;
-  /** `null` for a model that drops image tokens. */
+  /** `null` for a model without an adapter. */
   readonly engine: SecondEngine | null;
 }
 
@@ -53,8 +53,8 @@ export async function recomputed(model: Recomputable): Promise<RecomputedModel> 
     sites: [],
     warnings: [],
   });
-  if ('dropImageTokens' in options || engine === null)
-    return nothing('this model drops image tokens: it has no image attention');
+  if (!('tokens' in options) || engine === null)
+    return nothing('this model has no adapter, hence no image attention');
   let found: PatchedSites;
   try {
     found = patchedSites(base.graph, patched, stamp, options);

@@ -10,13 +10,7 @@ import type { AttentionInputs, Heads } from './attention-inputs.js';
 import type { HoistedKv } from './hoisted-kv.js';
 import type { ImageWeights } from './image-weights.js';
 import { maskAtQueries } from './mask-formula.js';
-import {
-  type ImageTerm,
-  type PatchedSite,
-  type PatchedSites,
-  type Stream,
-  statesOf,
-} from './patched-sites.js';
+import { type ImageTerm, type PatchedSite, type PatchedSites, statesOf } from './patched-sites.js';
 import type { TensorFlow } from './second-engine.js';
 
 /** One run of a patched model: what it was given, what it gave, and what it should have been computed with. */
@@ -117,14 +111,17 @@ async function termValues(
   term: ImageTerm,
   [rows, queries]: readonly number[],
 ): Promise<ImageTermValues> {
-  const { tf, feeds } = probe;
+  const { tf, feeds, graph } = probe;
   const [key, value] = await imageKeyValue(probe, attention, term, rows!);
   const scales = scaleOf(probe, attention, term);
   const scale = tf.tensor3d(scales, [scales.length, 1, 1]);
   const mask =
     feeds[MASK_INPUT] === undefined
       ? null
-      : tensorOf<Tensor3D>(tf, maskAtQueries(maskOf(feeds[MASK_INPUT], term.stream), queries!));
+      : tensorOf<Tensor3D>(
+          tf,
+          maskAtQueries(ofOne(graph, MASK_INPUT, feeds[MASK_INPUT], term.stream.index), queries!),
+        );
   return { key, value, scale, mask };
 }
 
@@ -166,33 +163,40 @@ function swapRows(tf: TensorFlow, tokens: Tensor3D): Tensor3D {
 
 /** λ by what the caller gave and the file says: one number, or one for each row. */
 export function scaleOf(
-  { found: { scale, located }, feeds }: Probe,
+  { found: { scale, located }, feeds, graph }: Probe,
   attention: CrossAttention,
   term: ImageTerm,
 ): number[] {
-  const { adapter } = term.stream;
-  const given = feeds[SCALE_INPUT];
-  const row = () => {
-    const length = given!.data.length / given!.dims[0]!;
-    return [...given!.data.subarray(adapter * length, (adapter + 1) * length)];
-  };
+  const given = () => ofOne(graph, SCALE_INPUT, feeds[SCALE_INPUT]!, term.stream.adapter).data;
   const of = (): number[] => {
     switch (scale.kind) {
       case 'constant':
-        return [scale.of(adapter, attention)];
+        return [scale.of(term.stream.adapter, attention)];
       case 'optional':
         return [scale.value];
       case 'layers':
-        return [row()[located.attentions.indexOf(attention)]!];
+        return everyNth(given(), located.attentions.length, located.attentions.indexOf(attention));
       default:
-        return row();
+        return [...given()];
     }
   };
   return of().map((value) => value * term.factor);
 }
 
-/** A stream's masks [R, H, W] of all masks [images, R, H, W]. */
-function maskOf({ dims, data }: Values, { index }: Stream): Values {
-  const size = data.length / dims[0]!;
-  return { dims: dims.slice(1), data: data.subarray(index * size, (index + 1) * size) };
+/**
+ * What an input holds for one adapter or image: [adapters or images, …] → […]. Of a batched model, [B, adapters or images, …] → [B, …].
+ */
+function ofOne(graph: Graph, input: ValueName, { dims, data }: Values, index: number): Values {
+  const isBatched = typeof graph.inputs.get(input)?.shape?.[0] !== 'number';
+  const [rows, [count, ...rest]] = isBatched ? [dims[0]!, dims.slice(1)] : [1, dims];
+  const size = data.length / rows / count!;
+  const parts = Array.from({ length: rows }, (_, row) => {
+    const begin = (row * count! + index) * size;
+    return [...data.subarray(begin, begin + size)];
+  });
+  return { dims: isBatched ? [rows, ...rest] : rest, data: Float32Array.from(parts.flat()) };
+}
+
+function everyNth(values: Float32Array, n: number, offset: number): number[] {
+  return [...values].filter((_, i) => i % n === offset);
 }

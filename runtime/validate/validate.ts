@@ -44,9 +44,9 @@ export async function validate(
 ): Promise<Validation> {
   const stamp = readStamp(patched);
   refuseOtherBase(base, stamp);
-  // Before anything takes long. What drops image tokens has nothing to recompute.
-  const drops = 'dropImageTokens' in stamp['ipgraft.options'];
-  const engine = drops ? null : await loadSecondEngine(importing);
+  // Before anything takes long. Without an adapter there is nothing to recompute.
+  const hasNone = !('tokens' in stamp['ipgraft.options']);
+  const engine = hasNone ? null : await loadSecondEngine(importing);
   const proof = await undo(patched);
   const feeds = seededInputs(base.graph, seed, shapes);
   const expected = await running(base.path, provider, (session) => session.run(feeds));
@@ -56,7 +56,7 @@ export async function validate(
     const off = await checkOff(session, inputs, expected, stamp, provider === 'cpu' ? 0 : limits.model);
     const warnings =
       tokensBehindText(stamp) === 0 ? [] : [await warnOfTextAlone(session, inputs, expected, stamp)];
-    if (drops) return { checks: [off.check], warnings };
+    if (hasNone) return { checks: [off.check], warnings };
     const on = await session.run(inputs.on);
     const unchanged = off.isBase ? expected : off.outputs;
     const laws = await checkLaws(
@@ -150,7 +150,7 @@ async function checkOff(
 ): Promise<Off> {
   const name = 'the adapter off, the base’s numbers';
   const options = stamp['ipgraft.options'];
-  const isBase = 'dropImageTokens' in options || (options.loraScale ?? 0) === 0;
+  const isBase = !('tokens' in options) || (options.loraScale ?? 0) === 0;
   if (off === null) {
     const detail = 'the scale is baked in and the image is projected inside: a caller cannot switch it off';
     const check = { name, passed: null, difference: null, detail };

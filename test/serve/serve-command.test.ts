@@ -6,19 +6,11 @@ import { ipgraft, MAIN } from '../command.js';
 import { modelPath } from '../fixtures.js';
 import { ask } from './http-server.js';
 import { isAlive, until, workersOf } from './processes.js';
-import { type Running, repository, serve } from './serve-process.js';
+import { counting, repositoryOf, type ServeProcess, serve } from './serve-process.js';
 import { countingModel, identityModel } from './small-models.js';
 
-/** Adds 1 to 0, n times: a thousand a millisecond or so. */
-const counting = (n: number) => ({
-  inputs: [
-    { name: 'n', datatype: 'INT64', shape: [], data: [n] },
-    { name: 'x', datatype: 'FP32', shape: [1], data: [0] },
-  ],
-});
-
 describe('ipgraft serve', () => {
-  const running: Running[] = [];
+  const running: ServeProcess[] = [];
   const started = async (...args: Parameters<typeof serve>) => {
     const server = await serve(...args);
     running.push(server);
@@ -30,7 +22,7 @@ describe('ipgraft serve', () => {
 
   it('serves a UNet in JSON, and ends with 0 and nothing left when it is told to', async () => {
     const { child, url, log, ended } = await started(
-      repository({ unet: modelPath('sd15-sdpa-ts17') }),
+      repositoryOf({ unet: modelPath('sd15-sdpa-ts17') }),
       '--drain',
       '0',
     );
@@ -61,7 +53,7 @@ describe('ipgraft serve', () => {
   });
 
   it('SIGTERM: not ready at once, what runs is answered', async () => {
-    const { child, url, ended } = await started(repository({ slow: countingModel() }), '--drain', '700');
+    const { child, url, ended } = await started(repositoryOf({ slow: countingModel() }), '--drain', '700');
     const answer = ask(`${url}/v2/models/slow/infer`, { body: counting(1_000_000) });
     await until(() => workersOf(child.pid).length === 1);
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -75,7 +67,7 @@ describe('ipgraft serve', () => {
   });
 
   it('a second signal ends it at once, its workers too', async () => {
-    const { child, url, ended } = await started(repository({ slow: countingModel() }));
+    const { child, url, ended } = await started(repositoryOf({ slow: countingModel() }));
     const answer = assert.rejects(ask(`${url}/v2/models/slow/infer`, { body: counting(1e12) }));
     await new Promise((resolve) => setTimeout(resolve, 200));
     const workers = workersOf(child.pid);
@@ -88,7 +80,13 @@ describe('ipgraft serve', () => {
   });
 
   it('a full queue is 503 with Retry-After, a time that is up 504; health answers meanwhile', async () => {
-    const { url } = await started(repository({ slow: countingModel() }), '--queue', '1', '--timeout', '1500');
+    const { url } = await started(
+      repositoryOf({ slow: countingModel() }),
+      '--queue',
+      '1',
+      '--timeout',
+      '1500',
+    );
     const infer = () => ask(`${url}/v2/models/slow/infer`, { body: counting(1e12) });
     const first = infer();
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -108,7 +106,7 @@ describe('ipgraft serve', () => {
   });
 
   it('says where it listens in words, and takes tokens from the environment', async () => {
-    const options = ['serve', repository({ m: identityModel(['x', 'float', [1]]) }), '--port', '0'];
+    const options = ['serve', repositoryOf({ m: identityModel(['x', 'float', [1]]) }), '--port', '0'];
     const child = spawn(process.execPath, [MAIN, ...options], {
       env: { ...process.env, IPGRAFT_TOKEN: 'secret' },
     });
@@ -126,7 +124,7 @@ describe('ipgraft serve', () => {
   });
 
   it('refuses to let the world in by oversight', async () => {
-    const folder = repository({});
+    const folder = repositoryOf({});
     for (const [options, message] of [
       [['--host', '0.0.0.0'], /--host 0\.0\.0\.0 is reached from other machines: sought --token/],
       [['--host', '::'], /sought --token/],
@@ -159,7 +157,7 @@ describe('ipgraft serve', () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as { port: number };
-    const folder = repository({ m: identityModel(['x', 'float', [1]]) });
+    const folder = repositoryOf({ m: identityModel(['x', 'float', [1]]) });
     const { code, stderr } = await ipgraft('serve', folder, '--port', String(port));
     other.close();
     assert.equal(code, 7);

@@ -105,3 +105,12 @@ export function castingModel(to: DataType): string {
     output: [value(['y', to, ['n']])],
   });
 }
+
+/** Zeros in the shape that is asked for: `y` of `shape`, two sizes. */
+export function fillingModel(): string {
+  return writeSmallModel({
+    node: [{ opType: 'ConstantOfShape', name: 'fill', input: ['shape'], output: ['y'] }],
+    input: [value(['shape', 'int64', [2]])],
+    output: [value(['y', 'float', ['h', 'w']])],
+  });
+}

@@ -53,7 +53,8 @@ describe('workers that cannot load', () => {
     await assert.rejects(served.infer([input]), refusal('SERVER_WORKER_LOST'));
     await assert.rejects(
       served.infer([input]),
-      (error: Error) => refusal('SERVER_WORKER_LOST')(error) && /none starts/.test(error.message),
+      (error: Error) =>
+        refusal('SERVER_MODEL_NOT_READY')(error) && /none starts.*files have changed/.test(error.message),
     );
     await served.close(0);
     assert.deepEqual(workersOf(), []);

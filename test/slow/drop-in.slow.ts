@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
 import { run } from '../../runtime/cli/run.js';
 import { fixturePath, freshFolder } from '../fixtures.js';
+import { unpackPipeline } from '../pipeline/unpacked.js';
 import { type PythonEnvironment, pythonEnvironment, runJson } from './python.js';
 
 describe('drop-in for pipelines that know nothing of IP-Adapters', () => {
@@ -46,16 +46,3 @@ describe('drop-in for pipelines that know nothing of IP-Adapters', () => {
     assert.ok(found.effect! >= 1, `${found.effect}`);
   });
 });
-
-/** The pipeline fixture with its models unpacked. */
-function unpackPipeline(): string {
-  const folder = freshFolder();
-  cpSync(fixturePath('pipeline'), folder, { recursive: true });
-  for (const entry of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
-    if (!entry.endsWith('.gz')) continue;
-    const packed = join(folder, entry);
-    writeFileSync(join(dirname(packed), 'model.onnx'), gunzipSync(readFileSync(packed)));
-    rmSync(packed);
-  }
-  return folder;
-}

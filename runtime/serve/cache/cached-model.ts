@@ -57,6 +57,10 @@ export function cachedModel(model: ServedModel, cache: ResponseCache): ServedMod
     get load() {
       return model.load;
     },
+    get fault() {
+      return model.fault ?? null;
+    },
+    hasChanged: async () => (await model.hasChanged?.()) ?? false,
     close(grace) {
       shelf.drop();
       return model.close(grace);

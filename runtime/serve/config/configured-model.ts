@@ -33,6 +33,10 @@ export function configuredModel(served: ServedModel, config: ModelConfig, model:
     get load() {
       return served.load;
     },
+    get fault() {
+      return served.fault ?? null;
+    },
+    hasChanged: async () => (await served.hasChanged?.()) ?? false,
     close: (grace) => served.close(grace),
   };
 }

@@ -7,6 +7,7 @@ import { decompress } from './compression.js';
 import { allowOrigins } from './cors.js';
 import { addDescriptionRoute } from './description-route.js';
 import { addInferRoute } from './infer-route.js';
+import { limitSending } from './limit-sending.js';
 import { addModelRoutes } from './model-routes.js';
 import { addPageRoute } from './page-route.js';
 import { addRepositoryRoutes } from './repository-routes.js';
@@ -23,14 +24,17 @@ export interface HttpOptions extends Admission {
   readonly log?: Writable;
   /** Milliseconds in which a request must have come in whole. */
   readonly requestTimeout?: number;
+  /** Milliseconds in which a client must have taken an answer whole. */
+  readonly answerTimeout?: number;
 }
 
-/** Milliseconds for 64 MiB on a slow line. */
+/** Milliseconds for 64 MiB on a slow line, either way. */
 const REQUEST_TIMEOUT = 60_000;
+const ANSWER_TIMEOUT = 60_000;
 
 /** The server of the Open Inference Protocol, not listening yet. */
 export async function createHttpServer(service: Service, options: HttpOptions): Promise<FastifyInstance> {
-  const { maxBody, log, requestTimeout = REQUEST_TIMEOUT } = options;
+  const { maxBody, log, requestTimeout = REQUEST_TIMEOUT, answerTimeout = ANSWER_TIMEOUT } = options;
   const app = fastify({
     logger: log === undefined ? false : { stream: log },
     // One line for each request of ours, below, in the place of two of Fastify's.
@@ -75,6 +79,7 @@ export async function createHttpServer(service: Service, options: HttpOptions): 
   app.addHook('onSend', async (_, reply) => {
     if (service.isDraining) reply.header('connection', 'close');
   });
+  limitSending(app, answerTimeout);
   app.setErrorHandler((error, request, reply) => {
     const { status, text } = answerTo(error, request.id);
     if (status >= 500) request.log.error({ err: error }, 'failed');

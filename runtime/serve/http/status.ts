@@ -18,6 +18,8 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   SERVER_CANCELLED: 503,
   SERVER_MODEL_NOT_READY: 503,
   SERVER_TIMEOUT: 504,
+  // The model can do it, this server does not: nothing that a client did wrong.
+  SERVER_ANSWER_TOO_LARGE: 500,
 };
 
 /** What a client is told of an error. */

@@ -4,7 +4,7 @@ import type { ServedModel } from '../backend.js';
 import { InferenceStatistics } from '../statistics.js';
 import { Ensembles } from './ensembles.js';
 import type { LoadedModel } from './loaded-model.js';
-import { findModel, isModelName, listModels, type ModelFiles } from './model-files.js';
+import { type FoundModel, findModel, isModelName, listModels, type ModelFiles } from './model-files.js';
 import { type StartOptions, startModel } from './start-model.js';
 
 /** A row of the repository's index, as the protocol has it. */
@@ -25,6 +25,8 @@ type Change = 'LOADING' | 'UNLOADING';
 
 /** Milliseconds in which requests end that run when their model goes. */
 const GRACE = 30_000;
+
+const CHANGED = 'its files have changed since it was loaded: what was loaded answers';
 
 /**
  * The models of a folder DIR/MODEL/VERSION/model.onnx and the ensembles of them: which there are, which are loaded. One change of a model at a
@@ -90,7 +92,10 @@ export class ModelRepository {
   find(name: string, version?: string): LoadedModel {
     const found = this.loaded.get(name);
     if (found === undefined) throw this.notFound(name);
-    if (version === undefined || version === found.version) return found;
+    if (version === undefined || version === found.version) {
+      if (found.model.fault) throw found.model.fault;
+      return found;
+    }
     throw new IpgraftError(
       'SERVER_MODEL_UNKNOWN',
       `Request for unknown model: '${printable(name)}' version ${version} is not found: version ${found.version} is served`,
@@ -101,15 +106,7 @@ export class ModelRepository {
   async index(): Promise<IndexEntry[]> {
     const files = new Map((await this.list().catch(() => [])).map((found) => [found.name, found]));
     const names = new Set([...files.keys(), ...this.loaded.keys(), ...this.ensembles.names]);
-    return [...names].sort().map((name): IndexEntry => {
-      const found = files.get(name);
-      const ofFolder = found !== undefined && 'files' in found ? found.files.version : undefined;
-      const version = this.loaded.get(name)?.version ?? ofFolder;
-      const state = this.changes.get(name)?.kind ?? (this.loaded.has(name) ? 'READY' : 'UNAVAILABLE');
-      const fault = found !== undefined && 'fault' in found ? found.fault : this.ensembles.faultOf(name);
-      const reason = state === 'UNAVAILABLE' ? (fault?.message ?? this.reasons.get(name) ?? '') : '';
-      return { name, ...(version !== undefined && { version }), state, reason };
-    });
+    return Promise.all([...names].sort().map((name) => this.entryOf(name, files.get(name))));
   }
 
   /**
@@ -156,6 +153,20 @@ export class ModelRepository {
     await end();
     await Promise.allSettled([...this.changes.values()].map(({ done }) => done));
     await end();
+  }
+
+  private async entryOf(name: string, found: FoundModel | undefined): Promise<IndexEntry> {
+    const loaded = this.loaded.get(name);
+    const version =
+      loaded?.version ?? (found !== undefined && 'files' in found ? found.files.version : undefined);
+    const about = { name, ...(version !== undefined && { version }) };
+    const change = this.changes.get(name)?.kind;
+    if (change !== undefined) return { ...about, state: change, reason: '' };
+    if (loaded?.model.fault) return { ...about, state: 'UNAVAILABLE', reason: loaded.model.fault.message };
+    if (loaded !== undefined)
+      return { ...about, state: 'READY', reason: (await loaded.model.hasChanged?.()) ? CHANGED : '' };
+    const fault = found !== undefined && 'fault' in found ? found.fault : this.ensembles.faultOf(name);
+    return { ...about, state: 'UNAVAILABLE', reason: fault?.message ?? this.reasons.get(name) ?? '' };
   }
 
   private notFound(name: string): IpgraftError {

@@ -1,7 +1,7 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { IpgraftError } from '../../../compiler/errors.js';
 import { createSession, failingAs, loadRuntime, type Runtime } from '../../session/load-runtime.js';
-import type { TensorMetadata } from '../tensor.js';
+import type { Tensor, TensorMetadata } from '../tensor.js';
 import type { Frame } from './frames.js';
 import type { Loaded, LoadOrder, Ran, RunOrder } from './messages.js';
 import { datatypeOf, fromOrtTensor, toOrtTensor } from './ort-tensor.js';
@@ -12,7 +12,7 @@ export interface LoadedModel {
   readonly loaded: Loaded;
   /**
    * Runs the model; blocks this process.
-   * @throws IpgraftError `SERVER_INPUT` for bytes that are no values of their type, `RUNTIME_RUN`
+   * @throws IpgraftError `SERVER_INPUT` for bytes that are no values of their type, `SERVER_ANSWER_TOO_LARGE`, `RUNTIME_RUN`
    */
   run(order: RunOrder, parts: readonly Uint8Array[]): Promise<Frame<Ran>>;
 }
@@ -23,10 +23,11 @@ export interface LoadedModel {
  */
 export async function loadModel(order: LoadOrder): Promise<LoadedModel> {
   const ort = await loadRuntime();
-  const { defaults, shapeless, bytes, folder } = await readInputs(order.model);
+  const { defaults, shapeless, bytes, folder, files } = await readInputs(order.model);
   const session = await sessionOf(ort, order, bytes, folder);
   const loaded: Loaded = {
     kind: 'loaded',
+    files,
     inputs: session.inputMetadata.map((input) => ({
       ...metadata(input),
       optional: defaults.some(({ name }) => name === input.name),
@@ -50,6 +51,7 @@ export async function loadModel(order: LoadOrder): Promise<LoadedModel> {
       );
       const computed = process.hrtime.bigint();
       const tensors = outputs.map((name) => fromOrtTensor(name, results[name]!));
+      checkSize(tensors, order.maxAnswer);
       const head: Ran = {
         kind: 'ran',
         outputs: tensors.map(({ name, datatype, shape }) => ({ name, datatype, shape })),
@@ -60,6 +62,14 @@ export async function loadModel(order: LoadOrder): Promise<LoadedModel> {
       return { head, parts: tensors.map(({ data }) => data) };
     },
   };
+}
+
+/** @throws IpgraftError `SERVER_ANSWER_TOO_LARGE` */
+function checkSize(tensors: readonly Tensor[], limit: number): void {
+  const bytes = tensors.reduce((sum, { data }) => sum + data.byteLength, 0);
+  if (bytes <= limit) return;
+  const found = `${bytes} bytes of outputs, which exceed the maximum allowed, ${limit}`;
+  throw new IpgraftError('SERVER_ANSWER_TOO_LARGE', found, { bytes, limit });
 }
 
 /** A function of its own, so that nothing holds the bytes of a model once it is loaded. */

@@ -1,4 +1,5 @@
 import type { ErrorCode, Facts } from '../../../compiler/errors.js';
+import type { InputFile } from '../../../compiler/io/input-file.js';
 import type { Provider } from '../../session/load-runtime.js';
 import type { ModelInterface } from '../backend.js';
 import type { Tensor } from '../tensor.js';
@@ -10,6 +11,8 @@ export interface LoadOrder {
   /** Threads of one run. */
   readonly threads: number;
   readonly provider: Provider;
+  /** Bytes of an answer at most. */
+  readonly maxAnswer: number;
 }
 
 /** A tensor without its bytes: they are the part of the frame at the same index. */
@@ -25,6 +28,8 @@ export interface RunOrder {
 /** What a worker says once, when it has loaded its model. */
 export interface Loaded extends ModelInterface {
   readonly kind: 'loaded';
+  /** The files that it is made of, as they were just before. */
+  readonly files: readonly InputFile[];
 }
 
 /** What a worker says of a run; the parts are the outputs' bytes. Nanoseconds. */

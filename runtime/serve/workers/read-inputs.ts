@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { type InputFile, inputFile } from '../../../compiler/io/input-file.js';
 import { dataTypeName } from '../../../compiler/onnx/data-type.js';
 import type { Graph } from '../../../compiler/onnx/graph.js';
 import type { Initializer } from '../../../compiler/onnx/initializer.js';
@@ -19,6 +20,8 @@ export interface InputsRead {
   readonly bytes: Uint8Array | null;
   /** Where its data files lie. */
   readonly folder: string;
+  /** The model's own and those of its data, as they were when they were opened; none where there is no such file. */
+  readonly files: readonly InputFile[];
 }
 
 /** Since this IR version an initializer with the name of an input is its default; before, every weight had to be an input. */
@@ -33,7 +36,13 @@ const LONGEST_MODEL = 2 ** 31 - 1;
  */
 export async function readInputs(path: string): Promise<InputsRead> {
   const opened = await openModel(path).catch(() => null);
-  if (opened === null) return { defaults: [], shapeless: new Set(), bytes: null, folder: dirname(path) };
+  if (opened === null) {
+    const files = await inputFile(path).then(
+      (file) => [file],
+      () => [],
+    );
+    return { defaults: [], shapeless: new Set(), bytes: null, folder: dirname(path), files };
+  }
   try {
     const { graph } = opened;
     const shapeless = new Set(
@@ -41,7 +50,7 @@ export async function readInputs(path: string): Promise<InputsRead> {
     );
     const defaults = opened.file.length > LONGEST_MODEL ? [] : defaultsOf(graph);
     const bytes = defaults.length === 0 ? null : await without(opened, defaults);
-    return { defaults, shapeless, bytes, folder: dirname(opened.path!) };
+    return { defaults, shapeless, bytes, folder: dirname(opened.path!), files: opened.files };
   } finally {
     await opened.close();
   }

@@ -13,11 +13,15 @@ import { type PoolOptions, WorkerPool } from './worker-pool.js';
 export interface ServeOptions extends Partial<PoolOptions> {
   /** Threads of one run. Default: the processors, shared among the workers. */
   readonly threads?: number;
+  /** Bytes of outputs that one answer may have. Default: 2 GiB. */
+  readonly maxAnswer?: number;
   /** Default `cpu`. */
   readonly provider?: Provider;
 }
 
 const DEFAULTS: PoolOptions = { workers: 1, queueSize: 64, loadTimeout: 600_000, runTimeout: 600_000 };
+/** Bytes that a frame holds easily. */
+const MAX_ANSWER = 2 ** 31;
 /** What {@link ServedModel.close} waits for when nothing else is said. Milliseconds. */
 const GRACE = 30_000;
 
@@ -33,6 +37,7 @@ export async function serveModel(path: string, options: ServeOptions = {}): Prom
     model: path,
     threads: options.threads ?? Math.max(1, Math.floor(availableParallelism() / limits.workers)),
     provider: options.provider ?? 'cpu',
+    maxAnswer: options.maxAnswer ?? MAX_ANSWER,
   };
   checkNumbers({ ...limits, threads: order.threads });
   const pool = await WorkerPool.start(order, limits);
@@ -55,6 +60,10 @@ export async function serveModel(path: string, options: ServeOptions = {}): Prom
     get load() {
       return pool.load;
     },
+    get fault() {
+      return pool.fault;
+    },
+    hasChanged: () => pool.hasChanged(),
     close: (grace = GRACE) => pool.close(grace),
   };
 }

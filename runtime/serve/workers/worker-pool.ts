@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { IpgraftError } from '../../../compiler/errors.js';
+import { refuseChanged } from '../../../compiler/io/input-file.js';
 import type { InferOptions } from '../backend.js';
 import { LONGEST_TIMER } from '../longest-timer.js';
 import type { Frame } from './frames.js';
@@ -24,7 +25,8 @@ const FAILURES = 3;
 
 /**
  * Processes that hold one model, and a queue before them. A request has a worker for itself; what cannot be stopped, a run that takes too
- * long or that nobody wants any more, is ended with its process, and another takes its place.
+ * long or that nobody wants any more, may go on for as long as loading the model takes, since that is what ending it costs: its process
+ * ends, and another takes its place.
  */
 export class WorkerPool {
   /** What the model takes and gives, as the first worker found it. */
@@ -40,6 +42,8 @@ export class WorkerPool {
   /** Called when there is nothing left to do; set while the pool is drained. */
   private drained: (() => void) | null = null;
   private failures = 0;
+  /** Why no worker is left; set when so many did not start in a row that more will hardly do. */
+  private lost: IpgraftError | null = null;
   private ended: Promise<void> | null = null;
 
   private constructor(
@@ -79,9 +83,22 @@ export class WorkerPool {
     return { waiting: this.waiting.size, running: this.running.size };
   }
 
+  /** Why the model answers no more; `null` while it does. What it says is for clients: its cause names files. */
+  get fault(): IpgraftError | null {
+    return this.lost;
+  }
+
+  /** Whether a file of the model is not what it was when it was loaded; the workers that are here go on with what they loaded. */
+  async hasChanged(): Promise<boolean> {
+    return refuseChanged(this.loaded.files).then(
+      () => false,
+      () => true,
+    );
+  }
+
   /**
    * Lets a worker run the model.
-   * @throws IpgraftError `SERVER_BUSY`, `SERVER_TIMEOUT`, `SERVER_CANCELLED`, `SERVER_WORKER_LOST`, and what the worker throws
+   * @throws IpgraftError `SERVER_MODEL_NOT_READY` when no worker is left and none starts, `SERVER_BUSY`, `SERVER_TIMEOUT`, `SERVER_CANCELLED`, `SERVER_WORKER_LOST`, and what the worker throws
    */
   run(order: Frame<RunOrder>, options: Pick<InferOptions, 'signal' | 'timeout'>): Promise<Served> {
     this.refuse(options.signal);
@@ -103,6 +120,7 @@ export class WorkerPool {
   private refuse(signal: AbortSignal | undefined): void {
     if (signal?.aborted) throw new IpgraftError('SERVER_CANCELLED', 'given up before it began');
     if (this.ended !== null) throw new IpgraftError('SERVER_BUSY', 'the model is being closed');
+    if (this.lost !== null) throw this.lost;
     const { size } = this.waiting;
     if (this.idle.length > 0 || size < this.options.queueSize) return;
     throw new IpgraftError('SERVER_BUSY', `${size} requests wait, and ${this.running.size} run`, {
@@ -136,14 +154,15 @@ export class WorkerPool {
     }
   }
 
-  /** A request that nobody waits for any more leaves the queue, or takes its worker with it. */
+  /** A request that nobody waits for any more leaves the queue. Its run may end by itself: to load the model again takes longer, mostly. */
   private giveUp(request: Request, error: IpgraftError): void {
     request.reject(error);
-    this.running.get(request)?.kill();
+    this.running.get(request)?.killUnlessDone();
     if (this.waiting.delete(request)) this.dispatch();
   }
 
   private adopt(worker: WorkerProcess): void {
+    this.lost = null;
     this.alive.add(worker);
     this.idle.push(worker);
     void worker.ended.then(() => this.lose(worker));
@@ -166,13 +185,14 @@ export class WorkerPool {
       try {
         if (this.failures > 0)
           await delay(Math.min(FIRST_WAIT * 2 ** (this.failures - 1), LONGEST_WAIT), undefined, { signal });
+        await refuseChanged(this.loaded.files);
         const { worker, loaded } = await WorkerProcess.start(this.order, this.options.loadTimeout, signal);
         if (signal.aborted || JSON.stringify(loaded) !== JSON.stringify(this.loaded)) {
           worker.kill();
           await worker.ended;
           throw new IpgraftError(
             'RUNTIME_LOAD',
-            'the file holds another model than the one that was loaded first',
+            'the files hold another model than the one that was loaded first',
           );
         }
         this.adopt(worker);
@@ -180,16 +200,21 @@ export class WorkerPool {
         return;
       } catch (error) {
         this.failures += 1;
-        if (this.alive.size === 0 && this.failures >= FAILURES) this.tellWaiting(error as Error);
+        if (this.alive.size === 0 && this.failures >= FAILURES) await this.loseAll(error as Error);
       }
     }
   }
 
-  private tellWaiting({ message }: Error): void {
-    for (const request of this.waiting)
-      request.reject(
-        new IpgraftError('SERVER_WORKER_LOST', `no worker is left, and none starts: ${message}`),
-      );
+  /** Says that no worker is left, to those who wait and those who come, until one starts after all. */
+  private async loseAll(cause: Error): Promise<void> {
+    const why = (await this.hasChanged()) ? ': its files have changed since it was loaded' : '';
+    this.lost = new IpgraftError(
+      'SERVER_MODEL_NOT_READY',
+      `the model is not ready: no worker is left, and none starts${why}`,
+      {},
+      { cause },
+    );
+    for (const request of this.waiting) request.reject(this.lost);
     this.waiting.clear();
     this.dispatch();
   }

@@ -25,6 +25,9 @@ export class WorkerProcess {
   private readonly orders: Duplex;
   private asker: Asker | null = null;
   private lastWords = '';
+  /** Milliseconds that it took to start and to load the model. */
+  private loadTime = 0;
+  private patience: NodeJS.Timeout | undefined;
 
   private constructor(child: ChildProcess) {
     this.child = child;
@@ -34,13 +37,17 @@ export class WorkerProcess {
     onFrames<Answer>(this.orders, (frame) => {
       const { asker } = this;
       this.asker = null;
+      clearTimeout(this.patience);
       asker?.resolve(frame);
     });
     (child.stdio[2] as Readable).setEncoding('utf8').on('data', (text: string) => {
       this.lastWords = (this.lastWords + text).slice(-LAST_WORDS);
     });
     this.ended = new Promise((resolve) => child.once('close', () => resolve()));
-    void this.ended.then(() => this.asker?.reject(this.lost()));
+    void this.ended.then(() => {
+      clearTimeout(this.patience);
+      this.asker?.reject(this.lost());
+    });
   }
 
   /**
@@ -52,6 +59,7 @@ export class WorkerProcess {
     timeout: number,
     signal: AbortSignal,
   ): Promise<{ worker: WorkerProcess; loaded: Loaded }> {
+    const began = performance.now();
     const child = spawn(process.execPath, [WORKER_ENTRY, JSON.stringify(order)], {
       // Nothing that a worker prints reaches what this process prints.
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
@@ -72,6 +80,7 @@ export class WorkerProcess {
     try {
       if (signal.aborted) worker.kill();
       const { head } = await worker.answer<Loaded>();
+      worker.loadTime = performance.now() - began;
       return { worker, loaded: head };
     } catch (error) {
       worker.kill();
@@ -99,6 +108,12 @@ export class WorkerProcess {
   kill(): void {
     this.killed = true;
     this.child.kill('SIGKILL');
+  }
+
+  /** Ends the process when its run is not over within the time that loading the model takes: whichever comes first costs less than that. */
+  killUnlessDone(): void {
+    clearTimeout(this.patience);
+    this.patience = setTimeout(() => this.kill(), this.loadTime);
   }
 
   private async answer<Head extends Answer>(): Promise<Frame<Head>> {

@@ -53,6 +53,8 @@ function cook(graph: Graph, [kind, first, second, third]: Recipe, n: number): Ed
         input: { name: `input_new_${n}`, dataType: 'float', shape: ['batch', 4] },
       };
     const { name, shape } = pick(sized, second);
+    if (first % 3 === 0)
+      return { kind: 'set-input-shape', input: name, from: shape!, to: ['rows', ...shape!, second] };
     const axis = third % shape!.length;
     return { kind: 'set-input-dimension', input: name, axis, from: shape![axis]!, to: first };
   }

@@ -77,6 +77,16 @@ describe('apply', () => {
       'EDIT_PRECONDITION',
     ],
     [
+      'the shape of an input that is not there',
+      { kind: 'set-input-shape', input: 'none', from: [], to: ['b'] },
+      'EDIT_PRECONDITION',
+    ],
+    [
+      'the shape of an input that has another',
+      { kind: 'set-input-shape', input: 'x', from: [], to: ['b'] },
+      'EDIT_PRECONDITION',
+    ],
+    [
       'metadata that says something else',
       { kind: 'set-metadata', key: 'author', from: null, to: 'you' },
       'EDIT_PRECONDITION',
@@ -129,6 +139,8 @@ describe('revert', () => {
     ['an input that is gone', { kind: 'insert-input', name: 'none' }],
     ['a resized input that is gone', { kind: 'set-input-dimension', input: 'none', axis: 0, from: 1, to: 2 }],
     ['an input that has another size', { kind: 'set-input-dimension', input: 'x', axis: 1, from: 1, to: 64 }],
+    ['a reshaped input that is gone', { kind: 'set-input-shape', input: 'none', from: [], to: ['b'] }],
+    ['an input that has another shape', { kind: 'set-input-shape', input: 'x', from: [], to: ['b'] }],
     ['metadata that says something else', { kind: 'set-metadata', key: 'author', from: null, to: 'you' }],
   ] as const satisfies readonly (readonly [string, JournalEntry])[]) {
     it(`refuses ${title}`, async () => {

@@ -56,6 +56,17 @@ describe('ValueInfo', () => {
     });
   }
 
+  for (const [from, to] of [
+    [[], ['batch']],
+    [[1], ['batch', 3, null]],
+    [['a', 2], []],
+  ] as const)
+    it(`withShape turns [${from}] into [${to}], and back byte for byte`, () => {
+      const value = shaped(from);
+      assert.deepEqual(value.withShape(to).shape, to);
+      assert.equal(hex(value.withShape(to).withShape(from)), hex(value));
+    });
+
   it('withDimension keeps denotations, unknown fields and the place', () => {
     const dim = [
       { dimParam: 'b', denotation: 'DATA_BATCH' },

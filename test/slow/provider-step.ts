@@ -1,18 +1,18 @@
 /**
- * One step of a model on WebGPU, and which provider ran which of its nodes that make floats: `node webgpu-step.js MODEL FOLDER IMAGE_TOKENS`. A process of its own,
- * because the Vulkan driver is chosen by the environment.
+ * One step of a model on a provider, and which provider ran which of its nodes that make floats:
+ * `node provider-step.js PROVIDER MODEL FOLDER IMAGE_TOKENS`. A process of its own, because the environment chooses drivers and precision.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 
-const [model, folder, imageTokens] = process.argv.slice(2) as [string, string, string];
+const [provider, model, folder, imageTokens] = process.argv.slice(2) as [string, string, string, string];
 const TEXT_TOKENS = 7;
 const ROWS = 2;
 const SIDE = 16;
 
 const session = await InferenceSession.create(model, {
-  executionProviders: ['webgpu'],
+  executionProviders: [provider],
   enableProfiling: true,
   profileFilePrefix: join(folder, 'profile'),
   logSeverityLevel: 3,

@@ -160,7 +160,7 @@ describe('typed clients compile, and misuse of them does not', () => {
       unet: await clientOf(unet),
       http: await clientOf(unet, { only: 'http' }),
       session: await clientOf(unet, { only: 'session' }),
-      bf16: await clientOf(formPath('compact-bf16'), { only: 'http' }),
+      bf16: await clientOf(identityModel(['x', 'bfloat16', ['n']]), { only: 'http' }),
       hostile: await clientOf(hostile),
       'hostile-use': `${HEAD.replace('unet.js', 'hostile.js')}export const result = await unet.infer({\n${given.join('\n')}\n});\nexport const data: Float32Array = result[${JSON.stringify(`${HOSTILE[4]}_out`)}].data;\n`,
     };

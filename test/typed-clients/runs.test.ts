@@ -6,7 +6,7 @@ import ort from 'onnxruntime-node';
 import { onnx } from '../../compiler/onnx/proto.js';
 import { ImageProj } from '../../fixtures/typed-clients/image-proj.js';
 import { Unet, UnetError } from '../../fixtures/typed-clients/unet.js';
-import { modelPath } from '../fixtures.js';
+import { formPath } from '../fixtures.js';
 import { largestDifference, reference } from '../numbers.js';
 import { repositoryOf, type ServeProcess, serve } from '../serve/serve-process.js';
 import { countingModel, defaultedModel, identityModel } from '../serve/small-models.js';
@@ -335,7 +335,7 @@ describe('typed clients run', () => {
   });
 
   it('float16 of a UNet: the bits of a direct run', async () => {
-    const path = modelPath('sd15-sdpa-ts17-fp16');
+    const path = formPath('compact-fp16');
     const { Unet: Half } = await loadClient(await clientOf(path));
     const session = await ort.InferenceSession.create(path, { logSeverityLevel: 3 });
     const latents = Uint16Array.from({ length: 4 * 256 }, (_, i) => 0x3000 + (i % 1024));

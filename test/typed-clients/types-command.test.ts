@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ipgraft, ipgraftProcess } from '../command.js';
-import { formPath, freshFolder, modelPath } from '../fixtures.js';
-import { value, writeSmallModel } from '../serve/small-models.js';
+import { freshFolder, modelPath } from '../fixtures.js';
+import { identityModel, value, writeSmallModel } from '../serve/small-models.js';
 
 /** A model that gives a list of tensors. */
 function sequenceModel(): string {
@@ -45,7 +45,7 @@ describe('ipgraft types', () => {
     ['another way to run', 'OPTION_INVALID', [model, '--only', 'grpc']],
     ['no model', 'MODEL_NOT_ONNX', ['README.md']],
     ['no tensor', 'MODEL_INTERFACE', [sequenceModel()]],
-    ['bfloat16 in a session', 'MODEL_INTERFACE', [formPath('compact-bf16')]],
+    ['bfloat16 in a session', 'MODEL_INTERFACE', [identityModel(['x', 'bfloat16', ['n']])]],
   ] as const)
     it(`refuses ${what}, and writes nothing`, async () => {
       const path = join(freshFolder(), 'x.ts');

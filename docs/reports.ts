@@ -63,6 +63,11 @@ export const REPORTS: readonly Report[] = [
     example: 'validate model.onnx patched.onnx --json',
   },
   {
+    name: 'generate',
+    file: 'runtime/cli/generate-command.ts',
+    type: 'GenerateReport',
+  },
+  {
     name: 'serve',
     file: 'runtime/cli/serve-command.ts',
     type: 'ServeReport',
@@ -72,6 +77,12 @@ export const REPORTS: readonly Report[] = [
     file: 'runtime/cli/types-command.ts',
     type: 'TypesReport',
     example: 'types patched.onnx -o unet.ts --json',
+  },
+  {
+    name: 'package-triton',
+    file: 'runtime/cli/package-triton-command.ts',
+    type: 'PackageTritonReport',
+    example: 'package triton patched.onnx image_proj.onnx -o models --batched --json',
   },
   {
     name: 'package-kserve',

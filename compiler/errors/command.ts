@@ -26,6 +26,10 @@ export const COMMAND_ERRORS = {
     when: 'An option or its value is not understood.',
     hint: '`ipgraft help` and `ipgraft help VERB` list them.',
   },
+  OPTION_TARGET: {
+    when: 'A release of a server was named that ipgraft does not know.',
+    hint: 'Its message says which are known.',
+  },
   OPTION_FILE_MISSING: {
     when: 'A file named on the command line cannot be read.',
     hint: 'Check the path.',
@@ -33,6 +37,10 @@ export const COMMAND_ERRORS = {
   OPTION_SCALE: {
     when: "The scale is not a number, `input`, `layers`, `optional=N` or diffusers' JSON for this UNet.",
     hint: 'See “Scales” in docs/adapters.md.',
+  },
+  OPTION_SCHEDULER: {
+    when: 'A scheduler, or what its configuration or a request says, is none that is offered.',
+    hint: 'Its message names the key; docs/schedulers.md says what each scheduler takes.',
   },
   OPTION_SWAP: {
     when: 'An adapter cannot take the place of the one in a patched model.',

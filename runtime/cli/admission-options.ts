@@ -1,5 +1,5 @@
 import { IpgraftError } from '../../compiler/errors.js';
-import type { Tokens } from '../serve/http/access.js';
+import type { Tokens } from '../serve/access.js';
 import type { Admission } from '../serve/http/admission.js';
 import { isLoopback } from '../serve/loopback.js';
 import { type Rate, RateLimit } from '../serve/rate-limit.js';

@@ -11,6 +11,7 @@ import type { Terminal } from './terminal.js';
 
 interface ServeFlags extends AdmissionFlags {
   readonly port: string;
+  readonly grpcPort?: string;
   readonly provider: Provider;
   readonly workers: string;
   readonly threads?: string;
@@ -29,6 +30,8 @@ interface ServeFlags extends AdmissionFlags {
 export interface ServeReport {
   /** Where it listens. */
   readonly url: string;
+  /** Where it speaks gRPC, such as `grpc://127.0.0.1:8001`: clients take what follows `grpc://`. Absent without --grpc-port. */
+  readonly grpcUrl?: string;
   /** The models that are loaded. */
   readonly models: readonly {
     /** Of its folder in the repository. */
@@ -44,9 +47,10 @@ const GRACE = 30_000;
 /** `ipgraft serve`. Ends, with 0, when it is told to by SIGTERM or Ctrl-C; a second signal ends it at once. */
 export function serveCommand(terminal: Terminal): Command {
   return new Command('serve')
-    .description('serve the models of a folder over HTTP')
+    .description('serve the models of a folder over HTTP and gRPC')
     .argument('<dir>', 'a folder of models: DIR/MODEL/VERSION/model.onnx')
     .option('--port <n>', 'where to listen; 0 for any that is free', '8000')
+    .option('--grpc-port <n>', 'where to speak gRPC too; 0 for any that is free')
     .option('--host <address>', 'where to listen', '127.0.0.1')
     .addOption(new Option('--provider <name>', 'what runs the models').choices(PROVIDERS).default('cpu'))
     .option('--workers <n>', 'processes for each model, which run one request each', '1')
@@ -79,6 +83,9 @@ export function serveCommand(terminal: Terminal): Command {
       const options = {
         host: flags.host,
         port: wholeNumber('--port', flags.port, 0, 65_535),
+        ...(flags.grpcPort !== undefined && {
+          grpcPort: wholeNumber('--grpc-port', flags.grpcPort, 0, 65_535),
+        }),
         modelControl: flags.modelControl,
         ...admissionOf(flags),
         cache: wholeNumber('--cache', flags.cache, 0),
@@ -101,17 +108,19 @@ export function serveCommand(terminal: Terminal): Command {
         import('../serve/serve.js'),
         import('../serve/workers/serve-model.js'),
       ]);
-      const { url, models, stop } = await serveRepository(folder, {
-        ...options,
-        log: process.stderr,
-        workers: runs.workers,
-        loadModel: (path, settings) => serveModel(path, { ...runs, ...settings }),
-      });
-      const report: ServeReport = { url, models };
+      const { url, grpcUrl, models, stop } = await endableMeanwhile(
+        serveRepository(folder, {
+          ...options,
+          log: process.stderr,
+          workers: runs.workers,
+          loadModel: (path, settings) => serveModel(path, { ...runs, ...settings }),
+        }),
+      );
+      const report: ServeReport = { url, ...(grpcUrl !== undefined && { grpcUrl }), models };
       if (flags.json) terminal.print(JSON.stringify(report));
       else {
         for (const { name, version } of models) row(terminal.print, 'model', `${name}  version ${version}`);
-        row(terminal.print, 'listens', url);
+        for (const each of [url, grpcUrl]) if (each !== undefined) row(terminal.print, 'listens', each);
       }
       if (terminal.signal.aborted) await stop(0, 0);
       terminal.signal.throwIfAborted();
@@ -151,6 +160,20 @@ function refuseOpen({ host, token, adminToken, insecure, modelControl }: ServeFl
         hint: 'Give an admin token, or pass --insecure.',
       },
     );
+}
+
+/**
+ * Lets SIGTERM end the process while something else goes on, with the code that shells give for it. So it does by itself, but where the process
+ * is the first of a container: that one gets no signal that it does not listen to.
+ */
+async function endableMeanwhile<T>(work: Promise<T>): Promise<T> {
+  const end = () => process.exit(143);
+  process.on('SIGTERM', end);
+  try {
+    return await work;
+  } finally {
+    process.off('SIGTERM', end);
+  }
 }
 
 type Signal = 'SIGTERM' | 'SIGINT';

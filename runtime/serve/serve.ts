@@ -1,18 +1,20 @@
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { IpgraftError } from '../../compiler/errors.js';
 import { ResponseCache } from './cache/response-cache.js';
-import type { Service } from './http/routes.js';
-import { createHttpServer, type HttpOptions } from './http/server.js';
+import { cannotListen } from './cannot-listen.js';
+import { createHttpServer, type HttpOptions, REQUEST_TIMEOUT } from './http/server.js';
 import { ModelRepository } from './repository/model-repository.js';
 import type { StartOptions } from './repository/start-model.js';
 import { watchModels } from './repository/watch-models.js';
+import type { Service } from './service.js';
 
 /** How a repository is served. */
 export interface ServeRepositoryOptions extends HttpOptions, Omit<StartOptions, 'cache'> {
   readonly host: string;
   /** 0 for any that is free. */
   readonly port: number;
+  /** Where gRPC is spoken too; 0 for any that is free. */
+  readonly grpcPort?: number;
   /** `none`: every model is loaded at the start, and none later. `explicit`: requests load and unload them. */
   readonly modelControl: 'none' | 'explicit';
   /** Milliseconds that a request may take, in the queue included. */
@@ -25,6 +27,8 @@ export interface ServeRepositoryOptions extends HttpOptions, Omit<StartOptions, 
 export interface Serving {
   /** Where, such as `http://127.0.0.1:8000`. */
   readonly url: string;
+  /** Where it speaks gRPC, such as `grpc://127.0.0.1:8001`; absent where it does not. */
+  readonly grpcUrl?: string;
   /** The models that are loaded. */
   readonly models: readonly { readonly name: string; readonly version: string }[];
   /**
@@ -35,11 +39,11 @@ export interface Serving {
 }
 
 /**
- * Serves the models of a folder DIR/MODEL/VERSION/model.onnx by the Open Inference Protocol over HTTP.
+ * Serves the models of a folder DIR/MODEL/VERSION/model.onnx by the Open Inference Protocol over HTTP, and over gRPC where that has a port.
  * @throws IpgraftError `SERVER_REPOSITORY`, `SERVER_LISTEN`, and as loading a model does
  */
 export async function serveRepository(folder: string, options: ServeRepositoryOptions): Promise<Serving> {
-  const { host, port, modelControl, timeout } = options;
+  const { host, port, grpcPort, modelControl, timeout } = options;
   const cache = options.cache ? new ResponseCache(options.cache) : undefined;
   const repository = new ModelRepository(folder, {
     ...options,
@@ -49,28 +53,51 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
   const service: Service = { repository, cache, isDraining: false, modelControl, timeout };
   const app = await createHttpServer(service, options);
   if (modelControl === 'none') await repository.loadAll();
+  let grpc: Awaited<ReturnType<typeof startGrpc>> | undefined;
   try {
-    await app.listen({ host, port });
-  } catch (cause) {
-    await repository.close();
-    throw new IpgraftError('SERVER_LISTEN', `cannot listen on ${host}, port ${port}`, {}, { cause });
+    await app.listen({ host, port }).catch((cause) => {
+      throw cannotListen(host, port, cause);
+    });
+    if (grpcPort !== undefined) grpc = await startGrpc(grpcPort);
+  } catch (error) {
+    await Promise.all([app.close(), repository.close()]);
+    throw error;
   }
   const unwatch = watchModels(
     () => repository.ready,
     (text) => app.log.warn(text),
   );
   const { address, port: taken, family } = app.server.address() as AddressInfo;
+  const name = family === 'IPv6' ? `[${address}]` : address;
   return {
-    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`,
+    url: `http://${name}:${taken}`,
+    ...(grpc !== undefined && { grpcUrl: `grpc://${name}:${grpc.port}` }),
     models: repository.ready.map(({ name, version }) => ({ name, version })),
     async stop(announce, grace) {
       service.isDraining = true;
       unwatch();
+      grpc?.announce();
       await sleep(announce);
-      await Promise.race([app.close(), sleep(grace, undefined, { ref: false })]);
+      const ended = Promise.all([app.close(), grpc?.close()]);
+      await Promise.race([ended, sleep(grace, undefined, { ref: false })]);
       await repository.close();
       // Whoever has not got an answer by now gets none.
       app.server.closeAllConnections();
+      grpc?.end();
     },
   };
+
+  async function startGrpc(port: number) {
+    // grpc-js and the whole of protobufjs: no start without gRPC waits for them.
+    const { startGrpcServer } = await import('./grpc/server.js');
+    const { maxBody, requestTimeout = REQUEST_TIMEOUT } = options;
+    return startGrpcServer(service, {
+      admission: options,
+      host,
+      port,
+      maxBody,
+      log: app.log,
+      requestTimeout,
+    });
+  }
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import promises from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { echoModel, failing } from './echo-model.js';
 import { ask, emptyRepository, startServer, stopServers } from './http-server.js';
@@ -257,6 +259,16 @@ describe('a configuration and its model', () => {
     }
   });
 
+  it('a warm-up that does not fit the model is a fault of its configuration, named with the model', async () => {
+    const config =
+      'model_warmup { name: "w" inputs { key: "x" value { data_type: TYPE_FP32 dims: 1 zero_data: true } } }';
+    await refused(
+      config,
+      countingModel(),
+      /^config\.pbtxt of model “m”: model_warmup “w”: input “n”: sought INT64 \[\], found nothing$/,
+    );
+  });
+
   it('a real model warms up', async () => {
     const { url } = await serveOne(
       'model_warmup { name: "w" inputs { key: "n" value { data_type: TYPE_INT64 dims: 1 zero_data: true } } inputs { key: "x" value { data_type: TYPE_FP32 dims: 1 random_data: true } } }',
@@ -285,6 +297,28 @@ describe('a configuration and its model', () => {
     const { json } = await ask(`${url}/v2/models/m/config`);
     assert.deepEqual(json.version_policy, { specific: { versions: [1, 2] } });
     assert.equal(json.default_model_filename, 'unet.onnx');
+  });
+
+  it('loading one model reads its own configuration, once, and no other', async () => {
+    const folder = repositoryOf({
+      m: { config: 'max_batch_size: 0', file: free() },
+      other: { config: 'max_batch_size: 0', file: free() },
+    });
+    const { url } = await serveFolder(folder, explicit);
+    const read: unknown[] = [];
+    const { readFile } = promises;
+    promises.readFile = ((...args: Parameters<typeof readFile>) => {
+      if (String(args[0]).endsWith('config.pbtxt')) read.push(args[0]);
+      return readFile(...args);
+    }) as typeof readFile;
+    syncBuiltinESMExports();
+    try {
+      assert.equal((await ask(`${url}/v2/repository/models/m/load`, { body: {} })).status, 200);
+    } finally {
+      promises.readFile = readFile;
+      syncBuiltinESMExports();
+    }
+    assert.deepEqual(read, [join(folder, 'm', 'config.pbtxt')]);
   });
 
   it('is read again when the model is loaded again; a bad one leaves the model as it is, and says why to client and index', async () => {

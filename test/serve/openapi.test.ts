@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020, type AnySchemaObject } from 'ajv/dist/2020.js';
-import type { Service } from '../../runtime/serve/http/routes.js';
 import { createHttpServer } from '../../runtime/serve/http/server.js';
 import { RateLimit } from '../../runtime/serve/rate-limit.js';
+import type { Service } from '../../runtime/serve/service.js';
 import { echoModel, failing } from './echo-model.js';
 import { type Answer, ask, startServer, stopServers } from './http-server.js';
 
@@ -300,7 +300,11 @@ describe('the OpenAPI document', () => {
   });
 
   it('its examples are answered', async () => {
-    const { url } = await startServer({ m: echoModel([X]), half: echoModel([HALF]), all: echoModel() });
+    const { url } = await startServer({
+      m: echoModel([X]),
+      half: echoModel([{ ...HALF, name: 'Hälfte' }]),
+      all: echoModel(),
+    });
     const { json: document } = await ask(`${url}/openapi.json`);
     const { content } = document.paths['/v2/models/{model}/infer'].post.requestBody;
     const { schema, examples } = content['application/json'];

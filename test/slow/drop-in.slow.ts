@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { cpSync } from 'node:fs';
+import { cpSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../../runtime/cli/run.js';
+import { EMBEDDING, writeEncoder } from '../adapt/pipelines.js';
 import { fixturePath, freshFolder } from '../fixtures.js';
 import { unpackPipeline } from '../pipeline/unpacked.js';
 import { type PythonEnvironment, pythonEnvironment, runJson } from './python.js';
@@ -35,14 +36,41 @@ describe('drop-in for pipelines that know nothing of IP-Adapters', () => {
     ]);
     assert.equal(code, 0);
     cpSync(patched, unet);
-    const found = runJson(environment.python, [fixturePath('generate', 'dropin.py'), folder]) as Record<
-      string,
-      number
-    >;
-    console.log(
-      `    largest difference ${found.largest_difference!.toExponential(2)}, effect ${found.effect!.toFixed(2)}`,
-    );
-    assert.ok(found.largest_difference! <= 1e-4, `${found.largest_difference}`);
-    assert.ok(found.effect! >= 1, `${found.effect}`);
+    assertDrawn(environment.python, folder);
+  });
+
+  it('optimum loads a folder that adapt wrote, its image encoder and all, and draws the same', async () => {
+    assert.ok('python' in environment);
+    const folder = unpackPipeline();
+    const base = join(folder, 'base');
+    renameSync(join(folder, 'onnx'), base);
+    const encoder = join(folder, 'clip');
+    writeEncoder(encoder, { image_embeds: EMBEDDING }, { image_size: 32 });
+    const adapter = join(folder, 'adapter.safetensors');
+    const code = await run([
+      'adapt',
+      base,
+      '-a',
+      adapter,
+      '-o',
+      join(folder, 'onnx'),
+      '--scale',
+      'optional=0.6',
+      '--image-encoder',
+      encoder,
+      '--json',
+    ]);
+    assert.equal(code, 0);
+    assertDrawn(environment.python, folder);
   });
 });
+
+/** That optimum draws with the folder `onnx` what diffusers drew. */
+function assertDrawn(python: string, folder: string): void {
+  const found = runJson(python, [fixturePath('generate', 'dropin.py'), folder]) as Record<string, number>;
+  console.log(
+    `    largest difference ${found.largest_difference!.toExponential(2)}, effect ${found.effect!.toFixed(2)}`,
+  );
+  assert.ok(found.largest_difference! <= 1e-4, `${found.largest_difference}`);
+  assert.ok(found.effect! >= 1, `${found.effect}`);
+}

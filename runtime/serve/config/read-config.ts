@@ -4,6 +4,7 @@ import { configFault } from './config-fault.js';
 import { type ModelConfig, NO_CONFIG } from './model-config.js';
 import { parseConfig } from './parse-config.js';
 
+const FILE = 'config.pbtxt';
 /** A configuration is a few kilobytes. Bytes. */
 const LONGEST = 256 * 1024;
 
@@ -12,11 +13,22 @@ const LONGEST = 256 * 1024;
  * @throws IpgraftError `SERVER_CONFIG`
  */
 export async function readConfig(folder: string, model: string): Promise<ModelConfig> {
-  const text = await textOf(join(folder, 'config.pbtxt'), model);
+  const text = await readConfigText(folder, model);
   return text === undefined ? NO_CONFIG : parseConfig(text, model);
 }
 
-async function textOf(path: string, model: string): Promise<string | undefined> {
+/** Whether a model's folder has a config.pbtxt, whatever it says. */
+export async function hasConfig(folder: string): Promise<boolean> {
+  return stat(join(folder, FILE)).then(
+    () => true,
+    // One that cannot be read is one.
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT' && error.code !== 'ENOTDIR',
+  );
+}
+
+/** What it says, as text; `undefined` where there is none. @throws IpgraftError `SERVER_CONFIG` */
+export async function readConfigText(folder: string, model: string): Promise<string | undefined> {
+  const path = join(folder, FILE);
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
     throw configFault(model, `it cannot be read: ${error.code}`, error);

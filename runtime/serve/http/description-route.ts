@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify';
+import type { Service } from '../service.js';
 import type { Admission } from './admission.js';
 import { openapiDocument } from './openapi/document.js';
-import { type Route, route, type Service } from './routes.js';
+import { type Route, route } from './routes.js';
 import { sendJson } from './send.js';
 
 /** The OpenAPI document of what is served now: it names models, and so needs the token. */

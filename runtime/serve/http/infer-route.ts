@@ -1,12 +1,11 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { answerInference } from '../answer-inference.js';
 import { type InferReply, writeInferReply } from '../protocol/infer-reply.js';
-import { type InferRequest, parseInferRequest } from '../protocol/infer-request.js';
-import type { LoadedModel } from '../repository/loaded-model.js';
-import { failureReason } from '../statistics.js';
-import type { Tensor } from '../tensor.js';
+import { parseInferRequest } from '../protocol/infer-request.js';
+import type { Service } from '../service.js';
 import { chooseEncoding, compress } from './compression.js';
 import { modelOf } from './model-of.js';
-import { modelPaths, route, type Service } from './routes.js';
+import { modelPaths, route } from './routes.js';
 
 /** Inference. */
 export function addInferRoute(app: FastifyInstance, service: Service): void {
@@ -20,38 +19,19 @@ export function addInferRoute(app: FastifyInstance, service: Service): void {
       const body = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
       const header = request.headers['inference-header-content-length'];
       const wanted = parseInferRequest(body, header?.toString(), loaded.model);
-      const written = await infer(loaded, wanted, request, reply, service.timeout);
+      const { outputs, id = request.id } = wanted;
+      const waiting = {
+        signal: goneSignal(reply),
+        onRejected: (seconds: number) => void reply.header('retry-after', seconds),
+      };
+      const about = { model: name, version: loaded.version, id };
+      const written = await answerInference(loaded, wanted, waiting, service, (tensors) =>
+        writeInferReply(about, outputs, tensors),
+      );
       return send(reply, written, chooseEncoding(request.headers['accept-encoding']));
     },
     { operation: 'infer' },
   );
-}
-
-async function infer(
-  { name, version, model, statistics }: LoadedModel,
-  { id, inputs, outputs, timeout }: InferRequest,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  longest: number,
-): Promise<InferReply> {
-  const began = process.hrtime.bigint();
-  const elapsed = () => Number(process.hrtime.bigint() - began);
-  try {
-    const { outputs: tensors, times } = await model.infer(inputs, {
-      outputs: outputs.map((output) => output.name),
-      signal: goneSignal(reply),
-      timeout: Math.min(timeout ?? longest, longest),
-    });
-    const ordered = outputs.map((output) => tensors.find((each) => each.name === output.name) as Tensor);
-    const written = writeInferReply({ model: name, version, id: id ?? request.id }, outputs, ordered);
-    statistics.succeeded(times, elapsed());
-    return written;
-  } catch (error) {
-    statistics.failed(failureReason(error), elapsed());
-    if (failureReason(error) === 'REJECTED')
-      reply.header('retry-after', Math.min(60, Math.max(1, Math.ceil(statistics.meanSeconds))));
-    throw error;
-  }
 }
 
 /** Aborted when the client goes away before it has its answer. */

@@ -1,23 +1,20 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { IpgraftError } from '../../../compiler/errors.js';
 import { parseJson } from '../protocol/json.js';
 import { refusal } from '../protocol/refuse.js';
+import { loadByRequest, repositoryIndex, unloadByRequest } from '../repository/repository-requests.js';
+import type { Service } from '../service.js';
 import { modelOf } from './model-of.js';
-import { route, type Service } from './routes.js';
+import { route } from './routes.js';
 import { sendJson } from './send.js';
 
 /** The model repository extension: its index, and loading and unloading where that is switched on. */
 export function addRepositoryRoutes(app: FastifyInstance, service: Service): void {
-  const { repository } = service;
   route(
     app,
     'POST',
     '/v2/repository/index',
-    async (request, reply) => {
-      const { ready } = objectIn(request);
-      const index = await repository.index();
-      return sendJson(reply, ready === true ? index.filter(({ state }) => state === 'READY') : index);
-    },
+    async (request, reply) =>
+      sendJson(reply, await repositoryIndex(service, objectIn(request).ready === true)),
     { operation: 'repositoryIndex' },
   );
   route(
@@ -25,22 +22,9 @@ export function addRepositoryRoutes(app: FastifyInstance, service: Service): voi
     'POST',
     '/v2/repository/models/:model/load',
     async (request, reply) => {
-      refuseUnlessExplicit(service);
+      const { id, log } = request;
       const { name } = modelOf(request);
-      const parameters = objectIn(request).parameters ?? {};
-      // Files that come with a request are how others were made to write where they should not (CVE-2023-31036).
-      if (typeof parameters !== 'object' || Object.keys(parameters).length > 0)
-        throw new IpgraftError(
-          'SERVER_UNSUPPORTED',
-          'models are loaded as they lie in the repository: sought no parameters',
-        );
-      try {
-        await repository.load(name);
-      } catch (error) {
-        if (error instanceof IpgraftError && error.code.startsWith('SERVER_')) throw error;
-        request.log.error({ err: error }, 'a model cannot be loaded');
-        throw refusal(`failed to load “${name}”; the server's log says why: request ${request.id}`);
-      }
+      await loadByRequest(service, { name, parameters: Object.keys(parametersIn(request)).length, id, log });
       return sendJson(reply, {});
     },
     { access: 'admin', operation: 'loadModel' },
@@ -50,35 +34,26 @@ export function addRepositoryRoutes(app: FastifyInstance, service: Service): voi
     'POST',
     '/v2/repository/models/:model/unload',
     async (request, reply) => {
-      refuseUnlessExplicit(service);
-      const { name } = modelOf(request);
-      await repository.unload(name, isWithDependents(request));
+      const dependents = parametersIn(request).unload_dependents === true;
+      await unloadByRequest(service, modelOf(request).name, dependents);
       return sendJson(reply, {});
     },
     { access: 'admin', operation: 'unloadModel' },
   );
 }
 
-function isWithDependents(request: FastifyRequest): boolean {
-  const { parameters } = objectIn(request);
-  return (
-    (parameters as { readonly unload_dependents?: unknown } | null | undefined)?.unload_dependents === true
-  );
-}
-
-function refuseUnlessExplicit({ modelControl }: Service): void {
-  if (modelControl !== 'explicit')
-    throw new IpgraftError(
-      'SERVER_FORBIDDEN',
-      'models are loaded and unloaded by requests only where the server was started with --model-control explicit',
-    );
+function parametersIn(request: FastifyRequest): Readonly<Record<string, unknown>> {
+  return asObject(objectIn(request).parameters ?? {}, 'parameters');
 }
 
 /** The JSON object of a body; of an empty one, an empty object. @throws IpgraftError `SERVER_REQUEST` */
 function objectIn({ body }: FastifyRequest): Readonly<Record<string, unknown>> {
   if (!(body instanceof Buffer) || body.length === 0) return {};
-  const value = parseJson(body);
+  return asObject(parseJson(body), 'the request');
+}
+
+function asObject(value: unknown, what: string): Readonly<Record<string, unknown>> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value))
     return value as Record<string, unknown>;
-  throw refusal('the request: sought an object');
+  throw refusal(`${what}: sought an object`);
 }

@@ -1,7 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
-import type { ResponseCache } from '../cache/response-cache.js';
-import type { ModelRepository } from '../repository/model-repository.js';
-import type { Access } from './access.js';
+import type { Access } from '../access.js';
 import type { OperationName } from './openapi/operations.js';
 import { sendJson } from './send.js';
 
@@ -14,19 +12,6 @@ declare module 'fastify' {
     /** What the route does, as the description of the server has it; absent where it only says which methods there are. */
     operation?: OperationName;
   }
-}
-
-/** What routes answer from. */
-export interface Service {
-  readonly repository: ModelRepository;
-  /** Where answers are kept, if they are. */
-  readonly cache: ResponseCache | undefined;
-  /** Set when the server is about to end. */
-  isDraining: boolean;
-  /** Whether models may be loaded and unloaded. */
-  readonly modelControl: 'none' | 'explicit';
-  /** Milliseconds that a request may take when it does not ask for less. */
-  readonly timeout: number;
 }
 
 /** Answers a request. */

@@ -1,19 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import { IpgraftError } from '../../../compiler/errors.js';
-import { VERSION } from '../../version.js';
+import { serverMetadata } from '../metadata.js';
 import { metricsText } from '../metrics.js';
-import { type Handler, route, type Service } from './routes.js';
+import { checkReady, type Service } from '../service.js';
+import { type Handler, route } from './routes.js';
 import { sendJson } from './send.js';
-
-/** What of Triton's extensions is there. */
-const EXTENSIONS = [
-  'binary_tensor_data',
-  'model_repository',
-  'model_repository(unload_dependents)',
-  'model_configuration',
-  'statistics',
-  'parameters',
-];
 
 /** Settings of Triton's trace extension, which say that nothing is traced. */
 const TRACE = {
@@ -45,18 +36,12 @@ export function addServerRoutes(app: FastifyInstance, service: Service): void {
     'GET',
     '/v2/health/ready',
     (_, reply) => {
-      if (service.isDraining) throw new IpgraftError('SERVER_MODEL_NOT_READY', 'the server is stopping');
+      checkReady(service);
       return sendJson(reply, { ready: true });
     },
     { ...open, operation: 'serverReady' },
   );
-  route(
-    app,
-    'GET',
-    '/v2',
-    (_, reply) => sendJson(reply, { name: 'ipgraft', version: VERSION, extensions: EXTENSIONS }),
-    { operation: 'serverMetadata' },
-  );
+  route(app, 'GET', '/v2', (_, reply) => sendJson(reply, serverMetadata()), { operation: 'serverMetadata' });
   route(
     app,
     'GET',

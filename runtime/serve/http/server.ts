@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Writable } from 'node:stream';
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from 'fastify';
 import { IpgraftError } from '../../../compiler/errors.js';
+import type { Service } from '../service.js';
 import { type Admission, admit } from './admission.js';
 import { decompress } from './compression.js';
 import { allowOrigins } from './cors.js';
@@ -11,7 +12,7 @@ import { limitSending } from './limit-sending.js';
 import { addModelRoutes } from './model-routes.js';
 import { addPageRoute } from './page-route.js';
 import { addRepositoryRoutes } from './repository-routes.js';
-import { recordRoutes, refuseOtherMethods, type Service } from './routes.js';
+import { recordRoutes, refuseOtherMethods } from './routes.js';
 import { sendJson } from './send.js';
 import { addServerRoutes } from './server-routes.js';
 import { answerTo } from './status.js';
@@ -29,7 +30,7 @@ export interface HttpOptions extends Admission {
 }
 
 /** Milliseconds for 64 MiB on a slow line, either way. */
-const REQUEST_TIMEOUT = 60_000;
+export const REQUEST_TIMEOUT = 60_000;
 const ANSWER_TIMEOUT = 60_000;
 
 /** The server of the Open Inference Protocol, not listening yet. */

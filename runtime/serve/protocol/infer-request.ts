@@ -5,6 +5,7 @@ import { parseJson } from './json.js';
 import { encodeJsonData } from './json-data.js';
 import { rawInput } from './raw-request.js';
 import { quoted, refusal } from './refuse.js';
+import { askedOutputs, checkInputs, timeoutOf } from './request-parts.js';
 import { checkRequest, type Parameter, parametersOf, type RequestJson } from './request-schema.js';
 import { named } from './shape.js';
 
@@ -49,8 +50,7 @@ export function parseInferRequest(
     };
   const json = checkRequest(parseJson(body.subarray(0, length)));
   const parameters = parametersOf(json.parameters);
-  refuseReserved(parameters);
-  const timeout = timeoutOf(parameters.get('timeout'));
+  const timeout = timeoutOf(parameters);
   return {
     ...(json.id && { id: json.id }),
     ...(timeout !== undefined && { timeout }),
@@ -67,33 +67,13 @@ function lengthOf(header: string, bodyLength: number): number {
   );
 }
 
-function refuseReserved(parameters: ReadonlyMap<string, Parameter>): void {
-  for (const [name, value] of parameters) {
-    if (name.startsWith('triton_')) throw refusal(`parameter ${quoted(name)} is reserved`);
-    // Answered without its state, a sequence would be wrong and look right.
-    if (name.startsWith('sequence_') && value)
-      throw refusal('sequences are not served: send requests without sequence_id');
-  }
-}
-
-/** Microseconds in the protocol; 0 is none. */
-function timeoutOf(value: Parameter | undefined): number | undefined {
-  if (value === undefined || value === 0) return undefined;
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value / 1000;
-  throw refusal(`parameter “timeout”: sought microseconds, found ${quoted(String(value))}`);
-}
-
 /** The inputs, with bytes from the JSON or, in their order, from what lies behind it. */
 function inputsOf({ inputs }: RequestJson, tail: Uint8Array): Tensor[] {
-  const seen = new Set<string>();
+  checkInputs(inputs.map(({ name, parameters }) => ({ name, parameters: parametersOf(parameters) })));
   let at = 0;
   const tensors = inputs.map(({ name, datatype, shape, parameters, data }): Tensor => {
     const metadata = { name, datatype, shape };
-    if (seen.has(name)) throw refusal(`input ${quoted(name)} is there twice`);
-    seen.add(name);
-    const given = parametersOf(parameters);
-    refuseSharedMemory(`input ${quoted(name)}`, given);
-    const size = given.get('binary_data_size');
+    const size = parametersOf(parameters).get('binary_data_size');
     if (size === undefined) return { ...metadata, data: encodeJsonData(metadata, data) };
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
       throw refusal(
@@ -121,23 +101,16 @@ function outputsOf(
   byDefault: Parameter | undefined,
   known: Outputs,
 ): RequestedOutput[] {
-  const wanted = outputs?.length ? outputs : known.map(({ name }) => ({ name, parameters: undefined }));
-  const seen = new Set<string>();
-  return wanted.map(({ name, parameters }) => {
-    if (seen.has(name)) throw refusal(`output ${quoted(name)} is asked for twice`);
-    seen.add(name);
-    const output = known.find((each) => each.name === name);
-    if (output === undefined)
+  const asked = (outputs ?? []).map(({ name, parameters }) => ({
+    name,
+    parameters: parametersOf(parameters),
+  }));
+  return askedOutputs(asked, known).map(({ output, parameters }) => {
+    const { name, datatype } = output;
+    const binary = flag(`output ${quoted(name)}: binary_data`, parameters.get('binary_data') ?? byDefault);
+    if (!binary && isBinaryOnly(datatype))
       throw refusal(
-        `output ${quoted(name)}: the model has none of this name: sought one of ${known.map((each) => each.name).join(', ')}`,
-      );
-    const given = parametersOf(parameters);
-    refuseSharedMemory(`output ${quoted(name)}`, given);
-    if (given.get('classification')) throw refusal(`output ${quoted(name)}: classification is not served`);
-    const binary = flag(`output ${quoted(name)}: binary_data`, given.get('binary_data') ?? byDefault);
-    if (!binary && isBinaryOnly(output.datatype))
-      throw refusal(
-        `${named('output', output)}: ${output.datatype} has no JSON form: ask for this output with binary_data`,
+        `${named('output', output)}: ${datatype} has no JSON form: ask for this output with binary_data`,
       );
     return { name, binary };
   });
@@ -146,9 +119,4 @@ function outputsOf(
 function flag(what: string, value: Parameter | undefined): boolean {
   if (value === undefined || typeof value === 'boolean') return value ?? false;
   throw refusal(`${what}: sought true or false, found ${quoted(String(value))}`);
-}
-
-function refuseSharedMemory(what: string, parameters: ReadonlyMap<string, Parameter>): void {
-  if (parameters.has('shared_memory_region'))
-    throw refusal(`${what}: shared memory is not served: send the tensor itself`);
 }

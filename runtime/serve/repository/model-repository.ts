@@ -4,7 +4,14 @@ import type { ServedModel } from '../backend.js';
 import { InferenceStatistics } from '../statistics.js';
 import { Ensembles } from './ensembles.js';
 import type { LoadedModel } from './loaded-model.js';
-import { type FoundModel, findModel, isModelName, listModels, type ModelFiles } from './model-files.js';
+import {
+  type FoundModel,
+  findModel,
+  isModelName,
+  listModels,
+  type ModelFiles,
+  modelNames,
+} from './model-files.js';
 import { type StartOptions, startModel } from './start-model.js';
 
 /** A row of the repository's index, as the protocol has it. */
@@ -116,7 +123,10 @@ export class ModelRepository {
    */
   async load(name: string): Promise<void> {
     // What is offered must not take the name of a folder.
-    await this.list().catch(() => {});
+    this.folders = await modelNames(this.folder).then(
+      (names) => new Set(names),
+      () => this.folders,
+    );
     await this.loadWithParts(name, []);
   }
 

@@ -1,6 +1,6 @@
 import { VERSION } from '../../../version.js';
+import type { Tokens } from '../../access.js';
 import type { LoadedModel } from '../../repository/loaded-model.js';
-import type { Tokens } from '../access.js';
 import type { Route } from '../routes.js';
 import type { Described } from './described.js';
 import { describeModels, inferExample, inferSchema, inferSchemaName } from './models.js';

@@ -115,7 +115,7 @@ export function inferExample({ name, model }: LoadedModel): {
     isJson: false,
     example: {
       summary: name,
-      description: `Inference-Header-Content-Length: ${text.length}; ${tail} bytes follow this JSON.`,
+      description: `Inference-Header-Content-Length: ${Buffer.byteLength(text)}; ${tail} bytes follow this JSON.`,
       value: text,
     },
   };

@@ -3,6 +3,8 @@ import { COMMAND_ERRORS } from './errors/command.js';
 import { EDIT_ERRORS } from './errors/edit.js';
 import { MATCH_ERRORS } from './errors/match.js';
 import { MODEL_ERRORS } from './errors/model.js';
+import { PACKAGE_ERRORS } from './errors/package.js';
+import { PIPELINE_ERRORS } from './errors/pipeline.js';
 import { SERVING_ERRORS } from './errors/serving.js';
 
 /** What an error is about, as plain data: printed under the message and kept in `--json` output. */
@@ -18,7 +20,9 @@ export const CATALOGUE = {
   ...ADAPTER_ERRORS,
   ...EDIT_ERRORS,
   ...COMMAND_ERRORS,
+  ...PIPELINE_ERRORS,
   ...SERVING_ERRORS,
+  ...PACKAGE_ERRORS,
 } as const;
 
 /** What kind of error it is: a code of {@link CATALOGUE}. */
@@ -38,6 +42,8 @@ export const EXIT_CODES: Readonly<Record<string, number>> = {
   OUTPUT: 8,
   OPTION: 9,
   RUNTIME: 10,
+  PACKAGE: 11,
+  PIPELINE: 12,
 };
 
 /**

@@ -63,9 +63,20 @@ export const REPORTS: readonly Report[] = [
     example: 'validate model.onnx patched.onnx --json',
   },
   {
+    name: 'generate',
+    file: 'runtime/cli/generate-command.ts',
+    type: 'GenerateReport',
+  },
+  {
     name: 'serve',
     file: 'runtime/cli/serve-command.ts',
     type: 'ServeReport',
+  },
+  {
+    name: 'package-triton',
+    file: 'runtime/cli/package-triton-command.ts',
+    type: 'PackageTritonReport',
+    example: 'package triton patched.onnx image_proj.onnx -o models --batched --json',
   },
   {
     name: 'package-kserve',

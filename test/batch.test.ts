@@ -58,7 +58,6 @@ describe('a batch for every input of a patched model', () => {
     ['a scale for each adapter', [BASE, PLUS], { tokens: 'input' }],
     ['a scale for each layer', [BASE, PLUS], { tokens: 'split', scale: 'layers' }],
     ['a scale for each row', [BASE, PLUS], { tokens: 'embeds', scale: 'rows' }],
-    ['a scale that is baked in', [BASE], { tokens: 'input', scale: '0.6' }],
     ['masks', [BASE], { tokens: 'input', masks: true, images: [2] }],
     ['keys and values from elsewhere', [BASE], { hoist: true }],
     ['a weight type', [BASE], { tokens: 'input', weightType: { name: 'ease-in' } }],

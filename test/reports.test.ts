@@ -70,6 +70,7 @@ const RUNS: readonly Run[] = [
     'package-kserve',
     ['package', 'kserve', 'REPOSITORY', '--name', 'unet', '--storage-uri', 's3://models/sd15', '-o', 'OUT'],
   ],
+  ['package-triton', ['package', 'triton', 'MODEL', '-o', 'FOLDER', '--batched']],
   failing('compile', 'MODEL', '-a', BASE),
   failing('compile', 'MODEL', '-a', BASE, '-o', 'MODEL', '--force'),
   failing('compile', 'MODEL', '-a', BASE, '--pattern', '**.attn3', '-o', 'OUT'),
@@ -83,6 +84,7 @@ const RUNS: readonly Run[] = [
   failing('swap', 'MODEL', '-a', BASE, '-o', 'OUT'),
   failing('validate', 'MODEL', 'MODEL', '--seed', 'x'),
   failing('serve', 'fixtures'),
+  failing('package', 'triton', 'MODEL', '-o', 'FOLDER', '--target', '20.01'),
   failing('package', 'kserve', '--name', 'unet', '--storage-uri', 's3://models/sd15', '-o', 'OUT'),
   failing('adapt', 'docs', '-a', BASE, '-o', 'FOLDER'),
 ];
@@ -106,10 +108,11 @@ async function printed([report, args, compiledWith]: Run): Promise<unknown> {
     const { code, stderr } = await ipgraft('compile', base, ...compiledWith, '-o', files.PATCHED!);
     assert.deepEqual([code, stderr], [0, '']);
   }
+  const listeners = process.listenerCount('SIGINT');
   const running = ipgraft(...args.map((arg) => files[arg] ?? arg), '--json');
   if (report === 'serve') {
-    // It serves until it is told to end, and listens to that when it has printed where.
-    await until(() => process.listenerCount('SIGTERM') > 0, 60_000);
+    // It serves until it is told to end, and listens to that, beside what every verb listens to, when it has printed where.
+    await until(() => process.listenerCount('SIGINT') > listeners + 1, 60_000);
     process.emit('SIGTERM');
   }
   const { code, stdout } = await running;

@@ -26,6 +26,10 @@ export const COMMAND_ERRORS = {
     when: 'An option or its value is not understood.',
     hint: '`ipgraft help` and `ipgraft help VERB` list them.',
   },
+  OPTION_TARGET: {
+    when: 'A release of a server was named that ipgraft does not know.',
+    hint: 'Its message says which are known.',
+  },
   OPTION_FILE_MISSING: {
     when: 'A file named on the command line cannot be read.',
     hint: 'Check the path.',

@@ -38,6 +38,8 @@ export async function bundleProgram(entry, outfile) {
       'yaml',
       '@viz-js/viz',
       '@zip.js/zip.js',
+      'sharp',
+      '@huggingface/tokenizers',
     ],
     plugins: [besideBundle],
     metafile: true,

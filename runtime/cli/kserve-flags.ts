@@ -10,6 +10,7 @@ export interface KserveFlags extends ScalingFlags {
   readonly namespace?: string;
   readonly storageUri: string;
   readonly runtime: 'triton' | 'ipgraft';
+  readonly protocol: KserveService['protocol'];
   readonly runtimeVersion?: string;
   readonly image?: string;
   readonly pullSecret?: readonly string[];
@@ -57,6 +58,7 @@ export function serviceOf(flags: KserveFlags, memory: string | undefined): Kserv
     ...(namespace !== undefined && { namespace: label('--namespace', namespace) }),
     storageUri: storageUri(flags.storageUri),
     server: serverOf(flags),
+    protocol: flags.protocol,
     resources: {
       cpu: fitting('--cpu', flags.cpu, CPU, 'processors, such as 4 or 500m'),
       memory: memoryOf(flags.memory ?? memory),

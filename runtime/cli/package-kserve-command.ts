@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { Command, Option } from 'commander';
 import { writeFiles } from '../../compiler/io/write-files.js';
 import { Rope } from '../../compiler/wire/rope.js';
-import { METRICS, MODES } from '../package/kserve/kserve-service.js';
+import { METRICS, MODES, PROTOCOLS } from '../package/kserve/kserve-service.js';
 import { manifestText } from '../package/kserve/manifest-text.js';
 import { manifests } from '../package/kserve/manifests.js';
 import { type MemoryNeed, memoryNeed } from '../package/kserve/memory-need.js';
@@ -55,6 +55,9 @@ export function packageKserveCommand({ print, signal }: Terminal): Command {
     .option('--namespace <name>', 'of the service')
     .addOption(
       new Option('--runtime <name>', 'what runs the models').choices(['triton', 'ipgraft']).default('triton'),
+    )
+    .addOption(
+      new Option('--protocol <name>', 'v2 is HTTP, grpc-v2 is gRPC').choices(PROTOCOLS).default('v2'),
     )
     .option('--runtime-version <tag>', 'triton: another version than the one that KServe was installed with')
     .option('--image <image>', 'ipgraft: the image that the Dockerfile makes')

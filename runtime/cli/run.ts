@@ -5,6 +5,7 @@ import { VERSION } from '../version.js';
 import { adaptCommand } from './adapt-command.js';
 import { compileCommand } from './compile-command.js';
 import { diffCommand } from './diff-command.js';
+import { generateCommand } from './generate-command.js';
 import { inspectCommand } from './inspect-command.js';
 import { packageCommand } from './package-command.js';
 import { projectCommand } from './project-command.js';
@@ -62,6 +63,7 @@ export function program(terminal: Terminal): Command {
     swapCommand,
     diffCommand,
     validateCommand,
+    generateCommand,
     serveCommand,
     packageCommand,
   ]) {

@@ -108,12 +108,14 @@ export function serveCommand(terminal: Terminal): Command {
         import('../serve/serve.js'),
         import('../serve/workers/serve-model.js'),
       ]);
-      const { url, grpcUrl, models, stop } = await serveRepository(folder, {
-        ...options,
-        log: process.stderr,
-        workers: runs.workers,
-        loadModel: (path, settings) => serveModel(path, { ...runs, ...settings }),
-      });
+      const { url, grpcUrl, models, stop } = await endableMeanwhile(
+        serveRepository(folder, {
+          ...options,
+          log: process.stderr,
+          workers: runs.workers,
+          loadModel: (path, settings) => serveModel(path, { ...runs, ...settings }),
+        }),
+      );
       const report: ServeReport = { url, ...(grpcUrl !== undefined && { grpcUrl }), models };
       if (flags.json) terminal.print(JSON.stringify(report));
       else {
@@ -158,6 +160,20 @@ function refuseOpen({ host, token, adminToken, insecure, modelControl }: ServeFl
         hint: 'Give an admin token, or pass --insecure.',
       },
     );
+}
+
+/**
+ * Lets SIGTERM end the process while something else goes on, with the code that shells give for it. So it does by itself, but where the process
+ * is the first of a container: that one gets no signal that it does not listen to.
+ */
+async function endableMeanwhile<T>(work: Promise<T>): Promise<T> {
+  const end = () => process.exit(143);
+  process.on('SIGTERM', end);
+  try {
+    return await work;
+  } finally {
+    process.off('SIGTERM', end);
+  }
 }
 
 type Signal = 'SIGTERM' | 'SIGINT';

@@ -1,14 +1,16 @@
 /** Runs others' clients against the command line's server: `npm run test:clients`. Needs Python, and installs them once. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { MAIN } from '../command.js';
 import { freshFolder } from '../fixtures.js';
 import { encoderModel, projection } from '../serve/image-models.js';
 import { countingModel, identityModel } from '../serve/small-models.js';
 import { pythonEnvironment } from '../slow/python.js';
+import { packagedFixtures, packagedRepository } from './packaged.js';
 
 const TYPES = [
   'bool',
@@ -54,37 +56,77 @@ async function repository(): Promise<string> {
   return folder;
 }
 
-/** Where a server that has been started listens. */
-async function urlOf(server: ChildProcess): Promise<string> {
-  const [line] = await once(createInterface(server.stdout!), 'line');
-  return (JSON.parse(line as string) as { url: string }).url;
+/** Pixels, and what ONNX Runtime itself makes of them by the encoder: two files of float32. */
+async function numbers(): Promise<readonly [pixels: string, embeds: string]> {
+  const folder = freshFolder();
+  const pixels = Float32Array.from({ length: 2 * 3 * 4 * 4 }, (_, i) => Math.sin(i * 3));
+  const session = await InferenceSession.create(encoderModel());
+  const { image_embeds: embeds } = await session.run({
+    pixel_values: new Tensor('float32', pixels, [2, 3, 4, 4]),
+  });
+  const write = (name: string, data: Float32Array) => {
+    const path = join(folder, name);
+    writeFileSync(path, data);
+    return path;
+  };
+  return [write('pixels', pixels), write('embeds', embeds!.data as Float32Array)];
 }
 
-const environment = pythonEnvironment('clients', 'test/clients/requirements.txt');
-if ('missing' in environment) {
-  console.error(`no tritonclient: ${environment.missing}`);
-  process.exitCode = 1;
-} else {
-  const options = [
-    '--port',
-    '0',
-    '--json',
-    '--token',
-    't0',
-    '--admin-token',
-    't1',
-    '--model-control',
-    'explicit',
-  ];
-  const server = spawn(process.execPath, [MAIN, 'serve', await repository(), ...options], {
+/** Where a server listens: its whole address, and host and port of each protocol. */
+interface Listening {
+  readonly url: string;
+  readonly http: string;
+  readonly grpc: string;
+}
+
+/** Runs scripts, one after the other, against the server of a folder; answers whether all ended well. */
+async function drive(
+  python: string,
+  folder: string,
+  tokens: readonly string[],
+  scripts: (at: Listening) => readonly (readonly string[])[],
+): Promise<boolean> {
+  const admin = tokens.length > 1 ? ['--admin-token', tokens[1]!, '--model-control', 'explicit'] : [];
+  const options = ['--port', '0', '--grpc-port', '0', '--json', '--token', tokens[0]!, ...admin];
+  const server = spawn(process.execPath, [MAIN, 'serve', folder, ...options], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  const url = new URL(await urlOf(server));
-  const script = ['test/clients/triton_http.py', url.host, 't0', 't1'];
-  const { status } = spawnSync(environment.python, script, { stdio: 'inherit', timeout: 300_000 });
+  const [line] = await once(createInterface(server.stdout!), 'line');
+  const { url, grpcUrl } = JSON.parse(line as string) as { url: string; grpcUrl: string };
+  const at = { url, http: new URL(url).host, grpc: new URL(grpcUrl).host };
+  const held = scripts(at).every(
+    (script) => spawnSync(python, script, { stdio: 'inherit', timeout: 300_000 }).status === 0,
+  );
   const ended = once(server, 'exit');
   server.kill('SIGINT');
   const [code] = await ended;
   if (code !== 0) console.error(`the server ended with ${code}`);
-  process.exitCode = status === 0 && code === 0 ? 0 : 1;
+  return held && code === 0;
+}
+
+const environment = pythonEnvironment('clients', 'test/clients/requirements.txt');
+if ('missing' in environment) {
+  console.error(`no clients: ${environment.missing}`);
+  process.exitCode = 1;
+} else {
+  const { python } = environment;
+  const files = await numbers();
+  const configs = [
+    'test/clients/triton_config.py',
+    ...(await packagedFixtures()),
+    await packagedRepository(),
+  ];
+  const results = [
+    // The first of them loads the models.
+    await drive(python, await repository(), ['t0', 't1'], ({ url, http, grpc }) => [
+      ['test/clients/triton_http.py', http, 't0', 't1'],
+      ['test/clients/triton_grpc.py', grpc, 't0', 't1', ...files],
+      ['test/clients/kserve_clients.py', url, grpc, 't0', ...files],
+    ]),
+    await drive(python, await packagedRepository(), ['t0'], ({ http }) => [
+      ['test/clients/triton_packaged.py', http, 't0'],
+    ]),
+    spawnSync(python, configs, { stdio: 'inherit' }).status === 0,
+  ];
+  process.exitCode = results.every(Boolean) ? 0 : 1;
 }

@@ -57,7 +57,9 @@ function faults(object: Loose): string[] {
 const SERVERS = [
   [],
   ['--runtime-version', '26.04-py3'],
+  ['--protocol', 'grpc-v2'],
   WITH_TOKEN,
+  [...WITH_TOKEN, '--protocol', 'grpc-v2'],
   [...OURS, '--insecure', '--workers', '3', '--pull-secret', 'regcred', '--pull-secret', 'other'],
 ];
 const SCALINGS = [
@@ -190,6 +192,21 @@ describe('ipgraft package kserve', () => {
     );
   });
 
+  it('leads gRPC to the port where the server speaks it', async () => {
+    const port = { name: 'h2c', containerPort: 9000, protocol: 'TCP' };
+    const triton = await service('--protocol', 'grpc-v2');
+    assert.deepEqual(triton.spec.predictor.model.ports, [port]);
+    assert.equal(triton.spec.predictor.model.protocolVersion, 'grpc-v2');
+    const [{ spec }, isvc] = await objects(...WITH_TOKEN, '--protocol', 'grpc-v2');
+    assert.equal(isvc.spec.predictor.model.protocolVersion, 'grpc-v2');
+    assert.deepEqual(spec.protocolVersions, ['grpc-v2']);
+    const [{ args, ports, readinessProbe }] = spec.containers;
+    assert.deepEqual(ports, [port]);
+    assert.deepEqual(args.slice(-2), ['--grpc-port', '9000']);
+    // Health is asked over HTTP all the same.
+    assert.deepEqual(readinessProbe.httpGet, { path: '/v2/health/ready', port: 8080 });
+  });
+
   it('keeps texts as texts for readers of YAML 1.1 and 1.2', async () => {
     const awkward = [
       '--name',
@@ -300,6 +317,19 @@ describe('ipgraft package kserve', () => {
       writeFileSync(join(folder, 'unet', 'config.pbtxt'), 'instance_group [ { count: 2 } ]');
       assert.equal(await memory(folder, ...WITH_TOKEN), await memory(folder));
       assert.ok((await memory(folder, ...WITH_TOKEN)) > small);
+    });
+
+    it('is more for 16-bit weights, which a CPU holds as 32-bit ones too', async () => {
+      const size = (name: string) => statSync(modelPath(name)).size;
+      const of = async (name: string) => {
+        const folder = freshFolder();
+        mkdirSync(join(folder, 'unet', '1'), { recursive: true });
+        copyFileSync(modelPath(name), join(folder, 'unet', '1', 'model.onnx'));
+        return await memory(folder, ...WITH_TOKEN, '--workers', '1000');
+      };
+      const [single, half] = ['sd15-sdpa-ts17', 'sd15-sdpa-ts17-fp16'] as const;
+      assert.ok(size(half) < size(single));
+      assert.ok((await of(half)) > (await of(single)));
     });
 
     it('is what --memory says, where that is given too', async () => {

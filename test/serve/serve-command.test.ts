@@ -20,6 +20,17 @@ describe('ipgraft serve', () => {
     for (const { child } of running.splice(0)) child.kill('SIGKILL');
   });
 
+  it('ends at SIGTERM while it loads models too, by its own doing: a first process of a container ends no other way', async () => {
+    const folder = repositoryOf({ unet: modelPath('sdxl-sdpa-ts17') });
+    const child = spawn(process.execPath, [MAIN, 'serve', folder, '--port', '0'], { stdio: 'ignore' });
+    const ended = once(child, 'exit');
+    await until(() => workersOf(child.pid).length > 0);
+    const workers = workersOf(child.pid);
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [143, null]);
+    await until(() => !workers.some(isAlive));
+  });
+
   it('serves a UNet in JSON, and ends with 0 and nothing left when it is told to', async () => {
     const { child, url, log, ended } = await started(
       repositoryOf({ unet: modelPath('sd15-sdpa-ts17') }),

@@ -1,3 +1,6 @@
+/** The Open Inference Protocol over HTTP or over gRPC, as KServe calls them: it leads one of both to a service. */
+export const PROTOCOLS = ['v2', 'grpc-v2'] as const;
+
 /** What an InferenceService is to be: every value checked, nothing left to guess. */
 export interface KserveService {
   readonly name: string;
@@ -7,6 +10,7 @@ export interface KserveService {
   readonly storageUri: string;
   /** What runs the models: KServe's Triton, or `ipgraft serve` in a container. */
   readonly server: TritonServer | IpgraftServer;
+  readonly protocol: (typeof PROTOCOLS)[number];
   readonly resources: Resources;
   readonly scaling: Scaling;
   /** Seconds that a request may take. */

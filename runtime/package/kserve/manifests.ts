@@ -15,6 +15,7 @@ export interface Manifest {
 /** Where KServe lays what it fetched. */
 const MODELS = '/mnt/models';
 const PORT = 8080;
+const GRPC_PORT = 9000;
 /** Seconds: `serve` takes requests for 5 after SIGTERM, and lets those that run end for 30 more. */
 const GRACE = 60;
 /** How often Kubernetes asks, in seconds, and how often in vain until it gives up: Knative gives a start 600 seconds as well. */
@@ -41,7 +42,7 @@ function metadata(name: string, { namespace }: KserveService): Manifest['metadat
 }
 
 function inferenceService(service: KserveService): Manifest {
-  const { name, server, storageUri, resources, scaling, timeout, serviceAccount } = service;
+  const { name, server, storageUri, protocol, resources, scaling, timeout, serviceAccount } = service;
   const { mode, min, max, metric, target, concurrency, canary } = scaling;
   const isTriton = server.runtime === 'triton';
   const annotations = {
@@ -61,10 +62,12 @@ function inferenceService(service: KserveService): Manifest {
     ...(mode === 'Standard' && { terminationGracePeriodSeconds: GRACE }),
     model: {
       modelFormat: isTriton ? { name: 'triton', version: '2' } : { name: 'onnx' },
-      protocolVersion: 'v2',
+      protocolVersion: protocol,
       runtime: runtimeName(service),
       ...(isTriton && server.version !== undefined && { runtimeVersion: server.version }),
       storageUri,
+      // Triton's runtime names no port, and KServe then takes the one of HTTP.
+      ...(isTriton && protocol === 'grpc-v2' && { ports: [servedPort(protocol)] }),
       ...(!isTriton && perService(server, resources, timeout)),
       resources: requirements(resources),
     },
@@ -75,6 +78,13 @@ function inferenceService(service: KserveService): Manifest {
     metadata: { ...metadata(name, service), annotations },
     spec: { predictor },
   };
+}
+
+/** The one port that KServe leads requests to; Knative allows no other, and tells protocols by the name. */
+function servedPort(protocol: KserveService['protocol']): object {
+  return protocol === 'v2'
+    ? { name: 'http1', containerPort: PORT, protocol: 'TCP' }
+    : { name: 'h2c', containerPort: GRPC_PORT, protocol: 'TCP' };
 }
 
 /** What differs between services of one runtime: KServe appends these arguments to the runtime's. */
@@ -118,14 +128,17 @@ function servingRuntime(service: KserveService, { image, pullSecrets, token }: I
         annotations: { 'prometheus.kserve.io/port': String(PORT), 'prometheus.kserve.io/path': '/metrics' },
       }),
       supportedModelFormats: [{ name: 'onnx', version: '1' }],
-      protocolVersions: ['v2'],
+      protocolVersions: [service.protocol],
       ...(pullSecrets.length > 0 && { imagePullSecrets: pullSecrets.map((name) => ({ name })) }),
       containers: [
         {
           name: 'kserve-container',
           image,
-          args: ['serve', MODELS, '--host', '0.0.0.0', '--port', String(PORT)],
-          ports: [{ name: 'http1', containerPort: PORT, protocol: 'TCP' }],
+          args: [
+            ...['serve', MODELS, '--host', '0.0.0.0', '--port', String(PORT)],
+            ...(service.protocol === 'v2' ? [] : ['--grpc-port', String(GRPC_PORT)]),
+          ],
+          ports: [servedPort(service.protocol)],
           // It listens when all models are loaded.
           startupProbe: { ...probe('/v2/health/live'), failureThreshold: START_FAILURES },
           livenessProbe: { ...probe('/v2/health/live'), failureThreshold: 6 },

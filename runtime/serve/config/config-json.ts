@@ -1,6 +1,7 @@
 import type { ModelInterface } from '../backend.js';
 import type { Datatype, TensorMetadata } from '../tensor.js';
 import type { ModelConfig } from './model-config.js';
+import { isRowScalar } from './row-scalar.js';
 
 /** Triton's name of what runs a model. */
 export function platformOf({ isEnsemble }: ModelConfig): string {
@@ -14,6 +15,7 @@ export function configJson(name: string, config: ModelConfig, { inputs, outputs 
     name,
     data_type: configType(datatype),
     dims: dimsOf(shape, maxBatchSize > 0),
+    ...(isRowScalar(name, [...config.inputs, ...config.outputs]) && { reshape: { shape: [] } }),
   });
   return {
     name,

@@ -67,9 +67,13 @@ function find<T extends TensorMetadata>(
   throw configFault(model, `${kind} “${name}”: the model has ${found.datatype}, it says ${datatype}`);
 }
 
-/** Triton's configurations have no empty shapes: `[1]` is a scalar too. */
-function shapeOf({ dims }: ConfigTensor, { shape }: TensorMetadata, isBatched: boolean): readonly number[] {
-  if (isBatched) return [-1, ...dims];
+/** Triton's configurations have no empty shapes: `[1]` is a scalar too, and with a reshape the scalar of each row. */
+function shapeOf(
+  { dims, isRowScalar }: ConfigTensor,
+  { shape }: TensorMetadata,
+  isBatched: boolean,
+): readonly number[] {
+  if (isBatched) return isRowScalar ? [-1] : [-1, ...dims];
   return shape.length === 0 && dims.length === 1 && dims[0] === 1 ? [] : dims;
 }
 

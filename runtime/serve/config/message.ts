@@ -70,10 +70,10 @@ const MESSAGES: Readonly<Record<string, Described>> = {
       data_type: 'DataType',
       dims: 'int64[]',
       reshape: 'ModelTensorReshape',
+      label_filename: 'string',
       is_shape_tensor: 'bool',
       is_non_linear_format_io: 'bool',
     },
-    passedOver: ['label_filename'],
   },
   ModelTensorReshape: { fields: { shape: 'int64[]' } },
   BatchInput: { fields: {}, passedOver: ['kind', 'target_name', 'data_type', 'source_input'] },
@@ -92,9 +92,8 @@ const MESSAGES: Readonly<Record<string, Described>> = {
     ],
   },
   ModelDynamicBatching: {
-    fields: { default_queue_policy: 'ModelQueuePolicy' },
+    fields: { default_queue_policy: 'ModelQueuePolicy', preferred_batch_size: 'int32[]' },
     passedOver: [
-      'preferred_batch_size',
       'max_queue_delay_microseconds',
       'preserve_ordering',
       'priority_levels',

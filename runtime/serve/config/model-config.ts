@@ -7,6 +7,8 @@ export interface ConfigTensor {
   /** −1 is a free dimension; `[1]` also stands for a scalar. */
   readonly dims: readonly number[];
   readonly optional: boolean;
+  /** Whether the model has nothing but the batch where requests bring `[1]` behind it. */
+  readonly isRowScalar?: boolean;
 }
 
 /** A request that a model runs before it is ready. */

@@ -24,7 +24,7 @@ const MOST_THREADS = 1024;
  *   would change answers and is not served
  */
 export function parseConfig(text: string, model: string): ModelConfig {
-  const written = read(text, model);
+  const written = writtenConfig(text, model);
   refuseUnserved(written, model);
   const isEnsemble = written.ensemble_scheduling !== undefined;
   const { default_queue_policy: queue } = written.dynamic_batching ?? {};
@@ -34,8 +34,8 @@ export function parseConfig(text: string, model: string): ModelConfig {
   return {
     isEnsemble,
     maxBatchSize: atLeast(0, written.max_batch_size ?? 0, 'max_batch_size', model),
-    inputs: tensorsOf('input', written.input, model),
-    outputs: tensorsOf('output', written.output, model),
+    inputs: tensorsOf('input', written.input, written.max_batch_size ?? 0, model),
+    outputs: tensorsOf('output', written.output, written.max_batch_size ?? 0, model),
     filename: filenameOf(written, model),
     ...(versions !== undefined && { versions }),
     ...(workers !== undefined && { workers }),
@@ -50,7 +50,8 @@ export function parseConfig(text: string, model: string): ModelConfig {
   };
 }
 
-function read(text: string, model: string): WrittenConfig {
+/** The same as it was written, nothing judged but its form. @throws IpgraftError `SERVER_CONFIG` */
+export function writtenConfig(text: string, model: string): WrittenConfig {
   try {
     const message = textformat.fromText(MODEL_CONFIG, text);
     return MODEL_CONFIG.toObject(message, { longs: Number, enums: String }) as WrittenConfig;
@@ -62,15 +63,23 @@ function read(text: string, model: string): WrittenConfig {
 function tensorsOf(
   kind: 'input' | 'output',
   written: readonly WrittenTensor[] = [],
+  maxBatchSize: number,
   model: string,
 ): ConfigTensor[] {
   const names = new Set<string>();
-  return written.map(({ name = '', data_type: type, dims = [], optional = false }) => {
+  return written.map(({ name = '', data_type: type, dims = [], optional = false, reshape }) => {
     const what = `${kind} “${printable(name)}”`;
     if (name === '') throw configFault(model, `${kind}: sought a name, found none`);
     if (names.has(name)) throw configFault(model, `${what} is there twice`);
     names.add(name);
-    return { name, datatype: datatypeOf(type, what, model), dims: dimsOf(dims, what, model), optional };
+    const isRowScalar = maxBatchSize > 0 && reshape !== undefined && (reshape.shape ?? []).length === 0;
+    return {
+      name,
+      datatype: datatypeOf(type, what, model),
+      dims: dimsOf(dims, what, model),
+      optional,
+      ...(isRowScalar && { isRowScalar }),
+    };
   });
 }
 

@@ -13,7 +13,7 @@ const LONGEST = 256 * 1024;
  * @throws IpgraftError `SERVER_CONFIG`
  */
 export async function readConfig(folder: string, model: string): Promise<ModelConfig> {
-  const text = await textOf(join(folder, FILE), model);
+  const text = await readConfigText(folder, model);
   return text === undefined ? NO_CONFIG : parseConfig(text, model);
 }
 
@@ -26,7 +26,9 @@ export async function hasConfig(folder: string): Promise<boolean> {
   );
 }
 
-async function textOf(path: string, model: string): Promise<string | undefined> {
+/** What it says, as text; `undefined` where there is none. @throws IpgraftError `SERVER_CONFIG` */
+export async function readConfigText(folder: string, model: string): Promise<string | undefined> {
+  const path = join(folder, FILE);
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
     throw configFault(model, `it cannot be read: ${error.code}`, error);

@@ -4,6 +4,7 @@ import type { ServedModel } from '../backend.js';
 import { DATATYPE_SIZE, type Tensor } from '../tensor.js';
 import { configFault } from './config-fault.js';
 import type { ModelConfig, WarmupInput, WarmupSample } from './model-config.js';
+import { isRowScalar, withoutTail } from './row-scalar.js';
 
 /** Bytes of one input: more is a slip. */
 const LARGEST = 2 ** 30;
@@ -15,12 +16,15 @@ const LARGEST = 2 ** 30;
  */
 export async function warmUp(
   served: ServedModel,
-  { warmup, maxBatchSize }: ModelConfig,
+  { warmup, maxBatchSize, inputs: configured }: ModelConfig,
   workers: number,
   model: string,
 ): Promise<void> {
   for (const sample of warmup) {
-    const inputs = sample.inputs.map((input) => tensorOf(input, sample, maxBatchSize > 0, model));
+    const inputs = sample.inputs.map((input) => {
+      const tensor = tensorOf(input, sample, maxBatchSize > 0, model);
+      return isRowScalar(input.name, configured) ? withoutTail(tensor) : tensor;
+    });
     for (let round = 0; round < sample.count; round++)
       await Promise.all(Array.from({ length: workers }, () => served.infer(inputs))).catch((error) => {
         if (!(error instanceof IpgraftError && error.code === 'SERVER_INPUT')) throw error;

@@ -16,6 +16,7 @@ export interface WrittenConfig {
   readonly batch_output?: readonly object[];
   readonly optimization?: object;
   readonly dynamic_batching?: {
+    readonly preferred_batch_size?: readonly number[];
     readonly default_queue_policy?: {
       readonly default_timeout_microseconds?: number;
       readonly max_queue_size?: number;
@@ -54,6 +55,7 @@ export interface WrittenTensor {
   readonly data_type?: string;
   readonly dims?: readonly number[];
   readonly reshape?: { readonly shape?: readonly number[] };
+  readonly label_filename?: string;
   readonly is_shape_tensor?: boolean;
   readonly is_non_linear_format_io?: boolean;
   readonly optional?: boolean;

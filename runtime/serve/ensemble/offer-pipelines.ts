@@ -1,4 +1,4 @@
-import type { ServedInput } from '../backend.js';
+import type { ModelInterface, ServedInput } from '../backend.js';
 import { type ModelConfig, NO_CONFIG } from '../config/model-config.js';
 import type { LoadedModel } from '../repository/loaded-model.js';
 import type { TensorMetadata } from '../tensor.js';
@@ -9,9 +9,12 @@ export interface OfferedPipeline {
   readonly config: ModelConfig;
 }
 
+/** What is asked of a model that a pipeline may lead through. */
+export type Offered = Pick<LoadedModel, 'name' | 'kind'> & { readonly model: ModelInterface };
+
 /** A tensor, and the models that make it of the ensemble's inputs, the last one's first. */
 interface Source {
-  readonly model: LoadedModel;
+  readonly model: Offered;
   readonly output: TensorMetadata;
 }
 
@@ -21,10 +24,7 @@ interface Source {
  * @param models all that answer
  * @param note is told where several would do, and none is offered
  */
-export function offerPipelines(
-  models: readonly LoadedModel[],
-  note: (text: string) => void,
-): OfferedPipeline[] {
+export function offerPipelines(models: readonly Offered[], note: (text: string) => void): OfferedPipeline[] {
   return models.flatMap((model) => {
     if (model.kind !== 'image_projection' && model.kind !== 'image_kv') return [];
     const chain = chainTo(model, models, note);
@@ -34,14 +34,14 @@ export function offerPipelines(
 
 /** A step, and the output of the one before it that its first input reads; an encoder reads none. */
 interface Link {
-  readonly model: LoadedModel;
+  readonly model: Offered;
   readonly reads: Source | undefined;
 }
 
 /** From the encoder to the model. */
 function chainTo(
-  model: LoadedModel,
-  models: readonly LoadedModel[],
+  model: Offered,
+  models: readonly Offered[],
   note: (text: string) => void,
 ): readonly Link[] | undefined {
   if (model.kind === 'image_encoder') return [{ model, reads: undefined }];
@@ -58,11 +58,11 @@ function chainTo(
 }
 
 /** `image_embeds` or `ip_hidden_states`: what was made of the image so far comes first. */
-function embeddingInput({ model }: LoadedModel): ServedInput {
+function embeddingInput({ model }: Offered): ServedInput {
   return model.inputs[0]!;
 }
 
-function sourceFor(input: ServedInput, model: LoadedModel): Source[] {
+function sourceFor(input: ServedInput, model: Offered): Source[] {
   const { outputs } = model.model;
   if (input.name === 'ip_hidden_states')
     return outputs

@@ -85,11 +85,15 @@ async function foldersOf(repository: string): Promise<string[]> {
 
 /**
  * The version of one model that is served, the highest that its configuration allows; `undefined` when there is no model. The name must be one
- * by {@link isModelName}.
+ * by {@link isModelName}. `inFolder`: where its folder is called otherwise as yet.
  * @throws IpgraftError `SERVER_CONFIG` for a configuration that cannot be served, or has no file
  */
-export async function findModel(repository: string, name: string): Promise<ModelFiles | undefined> {
-  const folder = join(repository, name);
+export async function findModel(
+  repository: string,
+  name: string,
+  inFolder = name,
+): Promise<ModelFiles | undefined> {
+  const folder = join(repository, inFolder);
   const config = await readConfig(folder, name);
   if (config.isEnsemble) return { name, version: (await versionsOf(folder))[0] ?? '1', path: '', config };
   const served = await servedFile(folder, config);

@@ -24,7 +24,9 @@ describe("pictures as transformers' CLIPImageProcessor prepares them", () => {
   );
   for (const [number, { width, height, config, dims }] of cases.entries()) {
     it(`${width} × ${height}, ${JSON.stringify(config)}`, async () => {
-      const { data: expected } = (await readReference(fixturePath('clip', 'clip.safetensors'))).get(`${number}`);
+      const { data: expected } = (await readReference(fixturePath('clip', 'clip.safetensors'))).get(
+        `${number}`,
+      );
       const pixels = clipPixels(picture(width, height), config);
       assert.deepEqual(pixels.dims, dims);
       const found = pixels.data.length > LONG ? pixels.data.filter((_, i) => i % KEPT === 0) : pixels.data;

@@ -4,6 +4,7 @@ import { EDIT_ERRORS } from './errors/edit.js';
 import { MATCH_ERRORS } from './errors/match.js';
 import { MODEL_ERRORS } from './errors/model.js';
 import { PACKAGE_ERRORS } from './errors/package.js';
+import { PIPELINE_ERRORS } from './errors/pipeline.js';
 import { SERVING_ERRORS } from './errors/serving.js';
 
 /** What an error is about, as plain data: printed under the message and kept in `--json` output. */
@@ -19,6 +20,7 @@ export const CATALOGUE = {
   ...ADAPTER_ERRORS,
   ...EDIT_ERRORS,
   ...COMMAND_ERRORS,
+  ...PIPELINE_ERRORS,
   ...SERVING_ERRORS,
   ...PACKAGE_ERRORS,
 } as const;
@@ -41,6 +43,7 @@ export const EXIT_CODES: Readonly<Record<string, number>> = {
   OPTION: 9,
   RUNTIME: 10,
   PACKAGE: 11,
+  PIPELINE: 12,
 };
 
 /**

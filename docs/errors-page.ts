@@ -16,6 +16,7 @@ const FAMILIES: Readonly<Record<FamilyOf<ErrorCode>, string>> = {
   SERVER: 'A server cannot start, or does not answer a request.',
   OUTPUT: 'A file cannot be written.',
   OPTION: 'The command line asks for what makes no sense.',
+  PIPELINE: 'A picture cannot be made, or not with this pipeline.',
   PACKAGE: 'A model cannot be laid out for another server.',
   RUNTIME: 'A model that is to be run cannot be, or not on these inputs.',
 };

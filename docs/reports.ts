@@ -63,9 +63,20 @@ export const REPORTS: readonly Report[] = [
     example: 'validate model.onnx patched.onnx --json',
   },
   {
+    name: 'generate',
+    file: 'runtime/cli/generate-command.ts',
+    type: 'GenerateReport',
+  },
+  {
     name: 'serve',
     file: 'runtime/cli/serve-command.ts',
     type: 'ServeReport',
+  },
+  {
+    name: 'types',
+    file: 'runtime/cli/types-command.ts',
+    type: 'TypesReport',
+    example: 'types patched.onnx -o unet.ts --json',
   },
   {
     name: 'package-triton',

@@ -27,9 +27,24 @@ export { diffReport } from './html/diff-report.js';
 export { type ValidatedModels, validationReport } from './html/validation-report.js';
 export { type AdapterDescription, type Description, inspect, type ModelDescription } from './inspect.js';
 export { type OpenedAdapter, type OpenedModel, openAdapter, openModel } from './open.js';
+export type { ComponentModel, ComponentModels, RunOptions } from './pipeline/component-model.js';
+export type { DenoisedStep } from './pipeline/denoise.js';
 export type { Adaptation } from './pipeline/folder/adaptation.js';
 export type { Component } from './pipeline/folder/component.js';
 export { type PipelineFolder, readPipelineFolder } from './pipeline/folder/pipeline-folder.js';
+export { type Generated, type GenerateOptions, generate } from './pipeline/generate.js';
+export { decodeImage } from './pipeline/images/decode-image.js';
+export type { RgbImage } from './pipeline/images/rgb-image.js';
+export { type LoadOptions, loadComponent } from './pipeline/load-component.js';
+export { type ModelLoader, openPipeline, type PipelineOptions } from './pipeline/open-pipeline.js';
+export type { Pipeline } from './pipeline/pipeline.js';
+export {
+  GENEROUS_LIMITS,
+  type PictureLimits,
+  type PictureRequest,
+  type PictureRequestInput,
+  pictureRequest,
+} from './pipeline/request.js';
 export { projectionModel, writeProjection } from './project-image.js';
 export { type CompileReport, reportOf } from './report.js';
 export { stripPatched } from './strip-patched.js';

@@ -5,6 +5,7 @@ import { VERSION } from '../version.js';
 import { adaptCommand } from './adapt-command.js';
 import { compileCommand } from './compile-command.js';
 import { diffCommand } from './diff-command.js';
+import { generateCommand } from './generate-command.js';
 import { inspectCommand } from './inspect-command.js';
 import { packageCommand } from './package-command.js';
 import { projectCommand } from './project-command.js';
@@ -12,6 +13,7 @@ import { serveCommand } from './serve-command.js';
 import { stripCommand } from './strip-command.js';
 import { swapCommand } from './swap-command.js';
 import type { Terminal } from './terminal.js';
+import { typesCommand } from './types-command.js';
 import { validateCommand } from './validate-command.js';
 
 const INTERRUPTED = 130;
@@ -62,7 +64,9 @@ export function program(terminal: Terminal): Command {
     swapCommand,
     diffCommand,
     validateCommand,
+    generateCommand,
     serveCommand,
+    typesCommand,
     packageCommand,
   ]) {
     const verb = make(terminal).copyInheritedSettings(root);

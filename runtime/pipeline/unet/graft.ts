@@ -1,0 +1,68 @@
+import { METADATA_PREFIX } from '../../../passes/stamp-metadata.js';
+import { openModel } from '../../open.js';
+import { readStamp } from '../../stamp.js';
+
+/** One adapter inside a UNet. */
+export interface GraftedAdapter {
+  /** As its file is called. */
+  readonly name: string;
+  /** Image tokens per image. */
+  readonly tokens: number;
+  /** How many images it reads. */
+  readonly images: number;
+  /** How it makes image tokens; `null` where the model does not say. */
+  readonly family: string | null;
+}
+
+/** What a patched UNet says of how it takes images. */
+export interface Graft {
+  readonly adapters: readonly GraftedAdapter[];
+  /** Its input with the text states. */
+  readonly textInput: string;
+  /** Behind the text, in an input of their own, or as what the encoder gives. */
+  readonly tokens: 'split' | 'input' | 'embeds';
+  /** Whether keys and values come from a model of their own. */
+  readonly hoist: boolean;
+  /** Whether every input has an axis of rows in front, `ip_scale` and `ip_mask` too. */
+  readonly batched: boolean;
+  /** Whether it takes a mask per image. */
+  readonly masks: boolean;
+  /** Who says how strongly images count: an input with one number per adapter, per layer, per row; one with a default; nobody. */
+  readonly scale: 'input' | 'layers' | 'rows' | 'optional' | 'constant';
+}
+
+/**
+ * Reads how a UNet was patched; `null` for one that was not, or whose stamp tells of no adapter.
+ * @throws IpgraftError `MODEL_*`, `WIRE_*`, `MODEL_NOT_PATCHED` where the stamp cannot be read
+ */
+export async function readGraft(path: string): Promise<Graft | null> {
+  const model = await openModel(path);
+  try {
+    const isPatched = [...model.graph.metadata.keys()].some((key) => key.startsWith(METADATA_PREFIX));
+    if (!isPatched) return null;
+    const stamp = readStamp(model);
+    const options = stamp['ipgraft.options'];
+    if (!('tokens' in options)) return null;
+    return {
+      adapters: stamp['ipgraft.adapters'].map(({ name, tokens, images, family }) => ({
+        name,
+        tokens,
+        images,
+        family: family ?? null,
+      })),
+      textInput: stamp['ipgraft.input'],
+      tokens: options.tokens,
+      hoist: options.hoist,
+      batched: options.batched,
+      masks: options.masks,
+      scale: scaleKind(options.scale),
+    };
+  } finally {
+    await model.close();
+  }
+}
+
+function scaleKind(scale: string): Graft['scale'] {
+  if (scale === 'input' || scale === 'layers' || scale === 'rows') return scale;
+  return scale.startsWith('optional') ? 'optional' : 'constant';
+}

@@ -2,6 +2,7 @@ import { readFile, realpath, stat } from 'node:fs/promises';
 import { basename, join, relative, sep } from 'node:path';
 import { IpgraftError } from '../../../compiler/errors.js';
 import { printable } from '../../../compiler/printable.js';
+import { parsePythonJson } from '../python-json.js';
 
 /** Configurations have a few kilobytes. Bytes. */
 const LONGEST_JSON = 1024 * 1024;
@@ -66,7 +67,7 @@ export async function readJson(root: string, name: string): Promise<JsonObject |
 function parseObject(bytes: Uint8Array, name: string): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    value = parsePythonJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
     throw folderFault(name, 'it is no JSON', cause);
   }

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { IpgraftError } from '../../../compiler/errors.js';
 import { isInside } from '../../../compiler/io/real-place.js';
 import { printable } from '../../../compiler/printable.js';
+import { parsePythonJson } from '../python-json.js';
 
 /** Configurations have a few kilobytes. Bytes. */
 const LONGEST_JSON = 1024 * 1024;
@@ -62,7 +63,7 @@ export async function readJson(root: string, name: string): Promise<JsonObject |
 function parseObject(bytes: Uint8Array, name: string): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    value = parsePythonJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
     throw folderFault(name, 'it is no JSON', cause);
   }

@@ -73,6 +73,12 @@ export const REPORTS: readonly Report[] = [
     type: 'ServeReport',
   },
   {
+    name: 'types',
+    file: 'runtime/cli/types-command.ts',
+    type: 'TypesReport',
+    example: 'types patched.onnx -o unet.ts --json',
+  },
+  {
     name: 'package-triton',
     file: 'runtime/cli/package-triton-command.ts',
     type: 'PackageTritonReport',

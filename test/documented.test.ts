@@ -70,7 +70,7 @@ describe('errors, in the sources and in the docs', () => {
           const text = tag.getCommentText() ?? '';
           const named = codesNamedIn(text);
           const where = `${nameOf(file)}: @throws ${text}`;
-          assert.match(text, /^(IpgraftError|RangeError|SyntaxError|as \{@link [\w.]+\})/, where);
+          assert.match(text, /^(IpgraftError|ClientError|RangeError|SyntaxError|as \{@link [\w.]+\})/, where);
           assert.deepEqual(
             named.filter((name) => !isCode(name)),
             [],

@@ -65,6 +65,12 @@ const RUNS: readonly Run[] = [
   validating('--drop-image-tokens', '4'),
   // Rounded away, which validate calls a failure.
   validating('-a', BASE, '--tokens', 'input', '--scale', '1e-30'),
+  ['types', ['types', 'MODEL', '-o', 'OUT', '--name', 'Unet']],
+  [
+    'types',
+    ['types', 'PATCHED', '-o', 'OUT', '--name', 'Unet', '--only', 'http'],
+    ['-a', BASE, '--scale', 'optional=1'],
+  ],
   ['serve', ['serve', 'REPOSITORY', '--port', '0', '--drain', '0']],
   [
     'package-kserve',
@@ -84,6 +90,7 @@ const RUNS: readonly Run[] = [
   failing('swap', 'MODEL', '-a', BASE, '-o', 'OUT'),
   failing('validate', 'MODEL', 'MODEL', '--seed', 'x'),
   failing('serve', 'fixtures'),
+  failing('types', 'MODEL', '-o', 'OUT', '--name', 'class'),
   failing('package', 'triton', 'MODEL', '-o', 'FOLDER', '--target', '20.01'),
   failing('package', 'kserve', '--name', 'unet', '--storage-uri', 's3://models/sd15', '-o', 'OUT'),
   failing('adapt', 'docs', '-a', BASE, '-o', 'FOLDER'),

@@ -50,6 +50,10 @@ export const MODEL_ERRORS = {
     when: 'The model computes in a type that ipgraft cannot write.',
     hint: 'Use a float, float16 or bfloat16 model.',
   },
+  MODEL_INTERFACE: {
+    when: 'An input or output is no tensor, or its elements have no form in a typed client.',
+    hint: 'Typed clients are for tensors of numbers, truth values and strings; bfloat16 goes over HTTP alone: --only http.',
+  },
   MODEL_OPSET_UNSUPPORTED: {
     when: "The model's opset is older than what ipgraft writes.",
     hint: "Export with opset 11 or later, or raise it with onnx's version converter.",

@@ -35,6 +35,7 @@ export async function bundleProgram(entry, outfile) {
       'protobufjs/light.js',
       'protobufjs/ext/*',
       'ora',
+      'ts-morph',
       'yaml',
       '@viz-js/viz',
       '@zip.js/zip.js',

@@ -30,6 +30,13 @@ const lines = await Promise.all(
 );
 writeFileSync('dist/runtime/html/assets.js', lines.join(''));
 
+// The part of every typed client that no model changes, as text.
+const template = ['tensor', 'session', 'http'].map((name) => {
+  const text = readFileSync(`runtime/typed-client/template/${name}.ts`, 'utf8');
+  return `export const ${name.toUpperCase()} = ${JSON.stringify(text)};\n`;
+});
+writeFileSync('dist/runtime/typed-client/template-text.js', template.join(''));
+
 const inputs = [
   ...(await bundleProgram('dist/runtime/cli/main.js', 'dist/ipgraft.cjs')),
   ...(await bundleProgram('dist/runtime/serve/workers/worker-main.js', `dist/${BUNDLED_WORKER}`)),

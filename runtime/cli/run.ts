@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help } from 'commander';
 import { type ErrorCode, EXIT_CODES, type Facts, IpgraftError } from '../../compiler/errors.js';
 import { visible } from '../../compiler/printable.js';
 import { VERSION } from '../version.js';
@@ -13,6 +13,7 @@ import { serveCommand } from './serve-command.js';
 import { stripCommand } from './strip-command.js';
 import { swapCommand } from './swap-command.js';
 import type { Terminal } from './terminal.js';
+import { typesCommand } from './types-command.js';
 import { validateCommand } from './validate-command.js';
 
 const INTERRUPTED = 130;
@@ -53,6 +54,12 @@ export function program(terminal: Terminal): Command {
     .description('Grafts an IP-Adapter into a Stable Diffusion UNet already exported to ONNX.')
     .version(VERSION)
     .configureOutput({ outputError: () => {} })
+    .configureHelp({
+      optionDescription(option) {
+        // An option that may be given several times begins with none: no default to speak of.
+        return Help.prototype.optionDescription.call(this, option).replace(' (default: [])', '');
+      },
+    })
     .exitOverride();
   for (const make of [
     compileCommand,
@@ -65,6 +72,7 @@ export function program(terminal: Terminal): Command {
     validateCommand,
     generateCommand,
     serveCommand,
+    typesCommand,
     packageCommand,
   ]) {
     const verb = make(terminal).copyInheritedSettings(root);

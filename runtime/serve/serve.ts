@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ResponseCache } from './cache/response-cache.js';
 import { cannotListen } from './cannot-listen.js';
-import { createHttpServer, type HttpOptions, REQUEST_TIMEOUT } from './http/server.js';
+import { ANSWER_TIMEOUT, createHttpServer, type HttpOptions, REQUEST_TIMEOUT } from './http/server.js';
 import { ModelRepository } from './repository/model-repository.js';
 import type { StartOptions } from './repository/start-model.js';
 import { watchModels } from './repository/watch-models.js';
@@ -90,7 +90,7 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
   async function startGrpc(port: number) {
     // grpc-js and the whole of protobufjs: no start without gRPC waits for them.
     const { startGrpcServer } = await import('./grpc/server.js');
-    const { maxBody, requestTimeout = REQUEST_TIMEOUT } = options;
+    const { maxBody, requestTimeout = REQUEST_TIMEOUT, answerTimeout = ANSWER_TIMEOUT } = options;
     return startGrpcServer(service, {
       admission: options,
       host,
@@ -98,6 +98,7 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
       maxBody,
       log: app.log,
       requestTimeout,
+      answerTimeout,
     });
   }
 }

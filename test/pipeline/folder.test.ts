@@ -147,6 +147,14 @@ describe('the folder of a pipeline', () => {
     await refused('OPTION_FILE_MISSING', /there is no such folder/);
   });
 
+  it('takes the infinities that Python writes into configurations', async () => {
+    const path = join(folder, 'scheduler', 'scheduler_config.json');
+    const text = readFileSync(path, 'utf8').replace('{', '{"lambda_min_clipped": -Infinity,');
+    writeFileSync(path, text);
+    const { components } = await readPipelineFolder(folder);
+    assert.equal(components.get('scheduler')!.config!.lambda_min_clipped, Number.NEGATIVE_INFINITY);
+  });
+
   it('refuses an index and configurations that are not JSON objects, or too long', async () => {
     const index = join(folder, 'model_index.json');
     for (const [text, about] of [

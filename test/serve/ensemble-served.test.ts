@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { IpgraftError } from '../../compiler/errors.js';
 import type { ServedModel } from '../../runtime/serve/backend.js';
 import { type EchoModel, echoModel, failing, untilCancelled } from './echo-model.js';
 import { ask, emptyRepository, startServer, stopServers } from './http-server.js';
@@ -191,6 +192,25 @@ describe('an ensemble', () => {
     const { json: index } = await ask(`${url}/v2/repository/index`, { body: {} });
     assert.deepEqual(index[1], { name: 'e', version: '1', state: 'UNAVAILABLE', reason: why });
     assert.ok(log.some(({ msg }) => msg === why));
+  });
+
+  it('an ensemble is not ready while one of its models has lost its workers, and says which', async () => {
+    const { url, b, infer, post } = await chain();
+    const why = 'the model is not ready: no worker is left, and none starts';
+    Object.assign(b, { fault: new IpgraftError('SERVER_MODEL_NOT_READY', why) });
+    const { status, json } = await ask(`${url}/v2/models/e/ready`);
+    assert.deepEqual([status, json.error], [503, `model “b”: ${why}`]);
+    assert.equal((await infer()).status, 503);
+    const { json: index } = await post('repository/index');
+    assert.deepEqual(index[2], {
+      name: 'e',
+      version: '1',
+      state: 'UNAVAILABLE',
+      reason: `model “b”: ${why}`,
+    });
+    Object.assign(b, { fault: null });
+    assert.equal((await ask(`${url}/v2/models/e/ready`)).status, 200);
+    assert.equal((await infer()).status, 200);
   });
 
   it('an ensemble that does not fit its models is refused', async () => {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { connect, constants } from 'node:http2';
 import { status } from '@grpc/grpc-js';
 import { RateLimit } from '../../runtime/serve/rate-limit.js';
 import { echoModel, untilCancelled } from './echo-model.js';
-import type { MethodName } from './grpc-client.js';
+import { encode, type MethodName } from './grpc-client.js';
 import { fp32, grpcClient, startGrpc, stopGrpc } from './grpc-server.js';
 import { ask, emptyRepository } from './http-server.js';
 import { until } from './processes.js';
@@ -285,6 +287,45 @@ describe('calls that end early', () => {
     assert.equal(code, status.DEADLINE_EXCEEDED);
     assert.equal(details, 'the request did not come in whole within 0.3 s');
     assert.equal((await grpcClient(grpcUrl).call('ModelInfer', fp32(1))).code, 0);
+  });
+
+  it('an answer that is not taken is ended, of a stream too, and of that no more is read than may wait', async () => {
+    const model = echoModel();
+    let asked = 0;
+    for (let i = 0; i < 40; i++)
+      model.next.push(async () => {
+        asked++;
+      });
+    const { client, grpcUrl, log } = await startGrpc({ echo: model }, { answerTimeout: 500 });
+    const session = connect(grpcUrl.replace('grpc:', 'http:'), { maxSessionMemory: 1000 });
+    const message = encode('InferRequest', fp32(...new Array(100_000).fill(1)));
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(message.length, 1);
+    const frame = Buffer.concat([prefix, message]);
+    // Nothing reads what comes: the window of each stream is full after 64 KiB.
+    const begin = (method: string) =>
+      session
+        .request({
+          ':method': 'POST',
+          ':path': `/inference.GRPCInferenceService/${method}`,
+          'content-type': 'application/grpc',
+          te: 'trailers',
+        })
+        .on('error', () => {});
+    try {
+      const single = begin('ModelInfer').end(frame);
+      await once(single, 'close');
+      assert.equal(single.rstCode, constants.NGHTTP2_CANCEL);
+      const stream = begin('ModelStreamInfer');
+      for (let i = 0; i < 30; i++) stream.write(frame);
+      await once(stream, 'close');
+      assert.equal(stream.rstCode, constants.NGHTTP2_CANCEL);
+    } finally {
+      session.destroy();
+    }
+    assert.ok(asked > 2 && asked <= 1 + 8, `${asked}`);
+    assert.equal(log.filter(({ msg }) => msg === 'the client does not take its answer').length, 2);
+    assert.equal((await client.call('ModelInfer', fp32(1))).code, 0);
   });
 
   it('methods that are not there are told so', async () => {

@@ -1,7 +1,9 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
-import { basename, join, relative, sep } from 'node:path';
+import { basename, join } from 'node:path';
 import { IpgraftError } from '../../../compiler/errors.js';
+import { isInside } from '../../../compiler/io/real-place.js';
 import { printable } from '../../../compiler/printable.js';
+import { parsePythonJson } from '../python-json.js';
 
 /** Configurations have a few kilobytes. Bytes. */
 const LONGEST_JSON = 1024 * 1024;
@@ -41,11 +43,6 @@ export async function entryAt(root: string, name: string): Promise<Entry | null>
   }
 }
 
-/** Whether a path is `folder` or lies below it; both with their links resolved. */
-export function isInside(folder: string, path: string): boolean {
-  return relative(folder, path).split(sep)[0] !== '..';
-}
-
 /**
  * The JSON object in a file of the folder; `null` when there is no such file.
  * @throws IpgraftError `MODEL_FOLDER_FILE` when it is too long or no JSON object, `MODEL_FOLDER_ESCAPES`
@@ -66,7 +63,7 @@ export async function readJson(root: string, name: string): Promise<JsonObject |
 function parseObject(bytes: Uint8Array, name: string): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    value = parsePythonJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
     throw folderFault(name, 'it is no JSON', cause);
   }

@@ -33,18 +33,23 @@ interface Window {
 }
 
 /**
- * Resizes a picture as Pillow's `Image.resize` does, to the bit: first along rows, then along columns, each pass in whole numbers with weights of
+ * Resizes a picture as Pillow's `Image.resize` does, to the bit: along rows and along columns, each pass in whole numbers with weights of
  * 22 bits and rounded to 8. When a picture shrinks the filter grows with it, which keeps patterns from appearing that are not there.
  *
- * Source: Pillow's `Resample.c`.
+ * Source: Pillow's `Resample.c`. Since Pillow 13 columns come first where the height loses more than twice what the width does; before,
+ * rows always did.
  */
 export function pillowResize(image: RgbImage, width: number, height: number, filter: ResizeFilter): RgbImage {
-  const across = image.width === width ? image.data : alongRows(image, windows(image.width, width, filter));
-  const data =
-    image.height === height
-      ? across
-      : alongColumns({ width, height: image.height, data: across }, windows(image.height, height, filter));
-  return { width, height, data };
+  const toWidth = (from: RgbImage): RgbImage =>
+    from.width === width
+      ? from
+      : { width, height: from.height, data: alongRows(from, windows(from.width, width, filter)) };
+  const toHeight = (from: RgbImage): RgbImage =>
+    from.height === height
+      ? from
+      : { width: from.width, height, data: alongColumns(from, windows(from.height, height, filter)) };
+  const columnsFirst = height < image.height && image.height - height > 2 * (image.width - width);
+  return columnsFirst ? toWidth(toHeight(image)) : toHeight(toWidth(image));
 }
 
 function windows(size: number, target: number, { support, weight }: ResizeFilter): Window[] {

@@ -86,24 +86,6 @@ export function readSchedulerConfig(json: unknown): SchedulerConfig {
   throw refused('scheduler_config.json', key, object.data[key], `${issue?.message}.`);
 }
 
-/**
- * Reads the text of a `scheduler_config.json`. Python writes infinities into such files, which JSON does not have.
- * @throws IpgraftError `OPTION_SCHEDULER`: no JSON, and as {@link readSchedulerConfig}
- */
-export function parseSchedulerConfig(text: string): SchedulerConfig {
-  const standard = text.replace(
-    /("(?:[^"\\]|\\.)*")|(-?)Infinity/g,
-    (_, quoted, sign) => quoted ?? `${sign}1e999`,
-  );
-  let json: unknown;
-  try {
-    json = JSON.parse(standard);
-  } catch {
-    throw refused('scheduler_config.json', 'the file', text, 'it is no JSON.');
-  }
-  return readSchedulerConfig(json);
-}
-
 /** The settings of one class: what the file says of its keys, and its defaults. */
 export function settingsOf<K extends keyof SchedulerConfig>(
   config: SchedulerConfig,

@@ -1,4 +1,5 @@
 import { IpgraftError } from '../../../compiler/errors.js';
+import { printable } from '../../../compiler/printable.js';
 import type { InferenceTimes, ServedModel } from '../backend.js';
 import type { ModelConfig } from '../config/model-config.js';
 import { ensembleInterface, producersOf } from './check-ensemble.js';
@@ -39,6 +40,9 @@ export function ensembleModel(config: ModelConfig, find: FindMember): ServedMode
     get load() {
       return { waiting: 0, running: running.size };
     },
+    get fault() {
+      return memberFault(config, find);
+    },
     async close(grace = GRACE) {
       isClosed = true;
       const end = () => {
@@ -50,6 +54,19 @@ export function ensembleModel(config: ModelConfig, find: FindMember): ServedMode
       clearTimeout(timer);
     },
   };
+}
+
+/** Why one of the models does not answer, which stands for all: nobody knows which outputs a request will ask for. */
+function memberFault({ steps }: ModelConfig, find: FindMember): IpgraftError | null {
+  for (const { model, version } of steps)
+    try {
+      find(model, version);
+    } catch (error) {
+      const { message, cause } = error as IpgraftError;
+      const text = `model “${printable(model)}”: ${message}`;
+      return new IpgraftError('SERVER_MODEL_NOT_READY', text, {}, { cause });
+    }
+  return null;
 }
 
 function sumOf(times: readonly InferenceTimes[]): InferenceTimes {

@@ -4,12 +4,12 @@ import {
   type Metadata,
   Metadata as NewMetadata,
   ResponderBuilder,
-  ServerInterceptingCall,
   type ServerInterceptor,
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
 import { type Access, admitClient, type ClientAdmission } from '../access.js';
 import type { CallLog } from './call-log.js';
+import { cut, LimitedCall } from './limit-sending.js';
 import { statusOf } from './status.js';
 
 /** Who may call a method. */
@@ -27,6 +27,8 @@ export interface GuardOptions {
   readonly log: CallLog;
   /** Milliseconds in which a request must have come in whole. */
   readonly requestTimeout: number;
+  /** Milliseconds in which a client must have taken an answer whole. */
+  readonly answerTimeout: number;
 }
 
 /** The metadata under which a call brings its id, as in HTTP, and its answer trails it. */
@@ -45,10 +47,11 @@ export function callerOf(metadata: Metadata, peer: string) {
 }
 
 /**
- * Refuses calls that must not come, before their messages are read; gives each an id, ends those whose request does not come in, and writes a line
- * of the log. The messages of a stream are counted one by one, where they are answered.
+ * Refuses calls that must not come, before their messages are read; gives each an id, ends those whose request does not come in or whose answer is
+ * not taken, and writes a line of the log. The messages of a stream are counted one by one, where they are answered.
  */
-export function guardCalls({ admission, accessOf, log, requestTimeout }: GuardOptions): ServerInterceptor {
+export function guardCalls(options: GuardOptions): ServerInterceptor {
+  const { admission, accessOf, log, requestTimeout, answerTimeout } = options;
   return ({ path, requestStream }, call) => {
     const began = performance.now();
     const { access, quiet = false } = accessOf(path);
@@ -79,6 +82,7 @@ export function guardCalls({ admission, accessOf, log, requestTimeout }: GuardOp
       })
       .withOnCancel(() => {
         clearTimeout(late);
+        guarded.end();
         // gRPC ends calls by itself too.
         const code =
           ended ?? (Number(call.getDeadline()) <= Date.now() ? CODES.DEADLINE_EXCEEDED : CODES.CANCELLED);
@@ -97,7 +101,10 @@ export function guardCalls({ admission, accessOf, log, requestTimeout }: GuardOp
         next({ ...status, metadata });
       })
       .build();
-    const guarded = new ServerInterceptingCall(call, responder);
+    const guarded = new LimitedCall(call, responder, answerTimeout, () => {
+      log.child({ reqId: id }).info({}, 'the client does not take its answer');
+      cut(call);
+    });
     return guarded;
   };
 }

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { IpgraftError } from '../../../compiler/errors.js';
 import { toldOf } from '../error-status.js';
@@ -8,7 +7,7 @@ import { infer } from './infer.js';
 import type { ModelInferRequest } from './infer-request.js';
 import { statusOf } from './status.js';
 
-/** Requests of one stream that are answered at the same time; the next one is read when one of them is done. */
+/** Requests of one stream that have no answer yet; the next one is read when the client has taken one. */
 const MOST_AT_ONCE = 8;
 
 /** What a stream is answered from. */
@@ -42,13 +41,12 @@ export function streamInfer(call: ServerDuplexStream<Buffer, object>, options: S
   };
   call.on('data', (bytes: Buffer) => {
     if (++running >= MOST_AT_ONCE) call.pause();
-    const answer = answerTo(bytes, options).finally(() => {
-      running--;
-      if (!stopping.aborted) call.resume();
-    });
+    const answer = answerTo(bytes, options);
     last = last.then(async () => {
       const made = await answer;
-      if (!signal.aborted && !call.write(made)) await once(call, 'drain', { signal }).catch(() => {});
+      if (!signal.aborted) await taken(call, made, signal);
+      running--;
+      if (!stopping.aborted) call.resume();
     });
   });
   call.once('end', async () => {
@@ -57,6 +55,18 @@ export function streamInfer(call: ServerDuplexStream<Buffer, object>, options: S
   });
   stopping.addEventListener('abort', stop, { once: true });
   signal.addEventListener('abort', () => stopping.removeEventListener('abort', stop), { once: true });
+}
+
+/** Sends an answer, and resolves when the client has taken it or the stream is over. */
+function taken(call: ServerDuplexStream<Buffer, object>, answer: object, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    signal.addEventListener('abort', done);
+    call.write(answer, done);
+  });
 }
 
 /** The answer to one request, whatever becomes of it. */

@@ -48,7 +48,8 @@ export function methodsOf(service: typeof INFERENCE | typeof HEALTH): Readonly<R
 }
 
 function write(type: protobuf.Type, answer: object): Buffer {
-  return Buffer.from(type.encode(type.fromObject(answer)).finish());
+  const { buffer, byteOffset, length } = type.encode(type.fromObject(answer)).finish();
+  return Buffer.from(buffer, byteOffset, length);
 }
 
 function read(type: protobuf.Type, bytes: Buffer): object {

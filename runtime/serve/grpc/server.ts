@@ -30,6 +30,8 @@ export interface GrpcOptions {
   readonly log: CallLog;
   /** Milliseconds in which a request must have come in whole. */
   readonly requestTimeout: number;
+  /** Milliseconds in which a client must have taken an answer whole. */
+  readonly answerTimeout: number;
 }
 
 /** A gRPC server that answers. */
@@ -55,7 +57,7 @@ const MOST_CALLS = 256;
  * @throws IpgraftError `SERVER_LISTEN`
  */
 export async function startGrpcServer(service: Service, options: GrpcOptions): Promise<GrpcServer> {
-  const { admission, host, port, maxBody, log, requestTimeout } = options;
+  const { admission, host, port, maxBody, log, requestTimeout, answerTimeout } = options;
   const announced = new AbortController();
   const stopping = new AbortController();
   const ending: Ending = { announced: announced.signal, stopping: stopping.signal };
@@ -67,7 +69,7 @@ export async function startGrpcServer(service: Service, options: GrpcOptions): P
     'grpc.max_concurrent_streams': MOST_CALLS,
     // Without it forceShutdown finds no connections.
     'grpc.enable_channelz': 1,
-    interceptors: [guardCalls({ admission, accessOf, log, requestTimeout })],
+    interceptors: [guardCalls({ admission, accessOf, log, requestTimeout, answerTimeout })],
   });
   const inference = methodsOf(INFERENCE);
   const health = methodsOf(HEALTH);

@@ -31,7 +31,7 @@ export interface HttpOptions extends Admission {
 
 /** Milliseconds for 64 MiB on a slow line, either way. */
 export const REQUEST_TIMEOUT = 60_000;
-const ANSWER_TIMEOUT = 60_000;
+export const ANSWER_TIMEOUT = 60_000;
 
 /** The server of the Open Inference Protocol, not listening yet. */
 export async function createHttpServer(service: Service, options: HttpOptions): Promise<FastifyInstance> {

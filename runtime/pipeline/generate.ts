@@ -60,7 +60,9 @@ export async function generate(
   const size = pictureSize(pipeline, request);
   const name = request.scheduler ?? schedulerOf(pipeline.scheduler) ?? 'ddim';
   const strength = request.initImage === undefined ? 1 : request.strength;
-  const scheduler = createScheduler(name, pipeline.scheduler, { steps: request.steps, strength });
+  // Stable Diffusion's PNDM is its linear multistep part alone, whatever another class's configuration leaves out.
+  const config = name === 'pndm' ? { ...pipeline.scheduler, skip_prk_steps: true } : pipeline.scheduler;
+  const scheduler = createScheduler(name, config, { steps: request.steps, strength });
   const isGuided = request.guidance > 1 && pipeline.unet.timeCondWidth === null;
   const rows = { negative: isGuided ? request.pictures : 0, positive: request.pictures };
   const text = await textOf(pipeline, request, isGuided, run);

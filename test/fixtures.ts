@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -68,6 +68,14 @@ export function fixturePath(...parts: string[]): string {
 /** A new empty folder of this run. */
 export function freshFolder(): string {
   return mkdtempSync(join(WORK, 'case-'));
+}
+
+/** A folder in which nobody may write: permissions do not hold root back, but no one can make files in /sys. */
+export function closedFolder(): string {
+  if (process.getuid?.() === 0) return '/sys';
+  const folder = freshFolder();
+  chmodSync(folder, 0o555);
+  return folder;
 }
 
 /** A form of fixtures/forms, unpacked. */

@@ -1,8 +1,9 @@
 import { realpath, stat } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
+import { join } from 'node:path';
 import { IpgraftError } from '../errors.js';
 import { type FileSource, openFile } from './file-source.js';
 import { checkLocation, type ModelFolder } from './model-folder.js';
+import { isInside } from './real-place.js';
 
 /** What the file system says when a name leads to no file. */
 const NOT_THERE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP']);
@@ -14,8 +15,7 @@ export function fileFolder(path: string): ModelFolder {
     checkLocation(location);
     try {
       const file = await realpath(join(path, location));
-      const inside = relative(await realpath(path), file);
-      if (inside.split(sep)[0] !== '..') return (await stat(file)).isFile() ? file : null;
+      if (isInside(await realpath(path), file)) return (await stat(file)).isFile() ? file : null;
     } catch (error) {
       if (NOT_THERE.has((error as NodeJS.ErrnoException).code ?? '')) return null;
       throw error;

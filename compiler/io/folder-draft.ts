@@ -1,59 +1,71 @@
-import { lstat, readdir, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { IpgraftError } from '../errors.js';
+import type { InputFile } from './input-file.js';
+import { isInside, realPlace } from './real-place.js';
 import { asOutputError, Drafts, type OutputFile, type WriteOptions } from './write-files.js';
 
+/** How to put folders in their places. */
+export interface PutOptions extends WriteOptions {
+  /** Folders in a draft that are there without a file, each in one that has files. */
+  readonly emptyFolders?: readonly string[];
+  /** Judges what was written, before any folder takes its place. */
+  readonly check?: () => Promise<void>;
+}
+
+/** The temporary name under which a folder is written, beside its place. */
+export function draftOf(target: string): string {
+  return join(dirname(target), `.${basename(target)}.${process.pid}.ipgraft`);
+}
+
 /**
- * A whole folder, written under a temporary name beside its place and renamed when all its files are complete: it is there with all of them
- * or not at all.
+ * Puts whole folders in their places, all of them or none: each is written under a temporary name, {@link draftOf}, and renamed when all files
+ * are complete and judged good. `force` lets them take the places of folders that are there. `files` lie in the drafts, or where none of the
+ * folders will be. When anything fails or is stopped, nothing is left and what was in their places stays there.
+ * @throws IpgraftError `OUTPUT_EXISTS`, `OUTPUT_IS_INPUT`, as {@link Drafts.finish}, and what `check` throws
  */
-export class FolderDraft {
-  /** Where its files are to be written: the folder's temporary name. */
-  readonly path: string;
-  private readonly target: string;
-  private readonly options: Pick<WriteOptions, 'force' | 'signal'>;
-
-  /** `target` is where it will be; `force` lets it take the place of a folder that is there. */
-  constructor(target: string, options: Pick<WriteOptions, 'force' | 'signal'>) {
-    this.target = target;
-    this.options = options;
-    this.path = join(dirname(target), `.${basename(target)}.${process.pid}.ipgraft`);
+export async function putFolders(
+  targets: readonly string[],
+  files: readonly OutputFile[],
+  options: PutOptions = {},
+): Promise<void> {
+  const { force = false, inputs = [], signal, emptyFolders = [], check } = options;
+  for (const target of targets) {
+    await refuseExistingFolder(target, force);
+    await refuseInputsIn(target, inputs);
   }
+  const drafts = new Drafts(options);
+  await drafts.finish(files, options);
+  try {
+    for (const folder of emptyFolders) await mkdir(folder);
+    await check?.();
+    signal?.throwIfAborted();
+    await takePlaces(targets);
+  } catch (error) {
+    for (const folder of emptyFolders) await rmdir(folder).catch(() => {});
+    await drafts.abandon();
+    throw asOutputError(error, targets[0]!);
+  }
+}
 
-  /**
-   * Writes files, whose paths lie below {@link path} or where the folder will not be, and puts the folder in its place. When anything fails or is stopped, nothing is left and
-   * what was in its place stays there.
-   * @throws IpgraftError `OUTPUT_EXISTS`, and as {@link Drafts.finish}
-   */
-  async finish(
-    files: readonly OutputFile[],
-    options: Pick<WriteOptions, 'inputs' | 'onProgress'>,
-  ): Promise<void> {
-    const { force = false, signal } = this.options;
-    await refuseExistingFolder(this.target, force);
-    const drafts = new Drafts(this.options);
-    await drafts.finish(files, options);
-    try {
-      signal?.throwIfAborted();
-      await this.takePlace();
-    } catch (error) {
-      await drafts.abandon();
-      throw asOutputError(error, this.target);
+async function takePlaces(targets: readonly string[]): Promise<void> {
+  const oldOf = (target: string) => `${draftOf(target)}.old`;
+  const done: { readonly from: string; readonly to: string }[] = [];
+  const move = async (from: string, to: string) => {
+    await rename(from, to);
+    done.push({ from, to });
+  };
+  try {
+    for (const target of targets) {
+      if (await isThere(target)) await move(target, oldOf(target));
+      await move(draftOf(target), target);
     }
+  } catch (error) {
+    for (const { from, to } of done.reverse()) await rename(to, from).catch(() => {});
+    throw error;
   }
-
-  private async takePlace(): Promise<void> {
-    const old = `${this.path}.old`;
-    const replaces = await isThere(this.target);
-    if (replaces) await rename(this.target, old);
-    try {
-      await rename(this.path, this.target);
-    } catch (error) {
-      if (replaces) await rename(old, this.target);
-      throw error;
-    }
-    await rm(old, { recursive: true, force: true });
-  }
+  // All are in their places: what is left of the old ones is no reason to undo that.
+  for (const target of targets) await rm(oldOf(target), { recursive: true, force: true }).catch(() => {});
 }
 
 /**
@@ -68,6 +80,17 @@ export async function refuseExistingFolder(path: string, force: boolean): Promis
     throw new IpgraftError('OUTPUT_FAILED', `${folder} was not written: it is no folder`, { file: folder });
   if (force || (await readdir(path)).length === 0) return;
   throw new IpgraftError('OUTPUT_EXISTS', `${folder} exists already`, { file: folder });
+}
+
+/** Refuses to replace a folder that holds what is read: it would be lost. @throws IpgraftError `OUTPUT_IS_INPUT` */
+export async function refuseInputsIn(target: string, inputs: readonly InputFile[]): Promise<void> {
+  const place = await realPlace(resolve(target));
+  const input = inputs.find(({ path }) => isInside(place, path));
+  if (input === undefined) return;
+  const file = basename(target);
+  throw new IpgraftError('OUTPUT_IS_INPUT', `${file} holds one of the inputs, ${basename(input.path)}`, {
+    file,
+  });
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -1,14 +1,14 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
-import { FolderDraft } from '../../compiler/io/folder-draft.js';
+import { draftOf, putFolders, refuseInputsIn } from '../../compiler/io/folder-draft.js';
 import type { OutputFile } from '../../compiler/io/write-files.js';
 import { Rope } from '../../compiler/wire/rope.js';
 import { type OpenedAdapter, openAdapters } from '../open.js';
 import { adapt } from '../pipeline/adapt/adapt.js';
 import { planFolder } from '../pipeline/adapt/plan-folder.js';
 import { type AdaptReport, adaptReport } from '../pipeline/adapt/report.js';
-import { refuseInputsIn, refuseInside, targetFolder } from '../pipeline/adapt/target.js';
+import { refuseInside, targetFolder } from '../pipeline/adapt/target.js';
 import { type PipelineFolder, readPipelineFolder } from '../pipeline/folder/pipeline-folder.js';
 import { type GraftFlags, graftOptionsOf, withGraftOptions } from './graft-options.js';
 import { printReport, row } from './print-report.js';
@@ -77,15 +77,17 @@ async function write(
   const { force = false, imageEncoder: imageEncoders = [] } = flags;
   const adapted = await adapt(folder, adapters, { ...graftOptionsOf(flags), imageEncoders });
   try {
-    const draft = new FolderDraft(target ?? join(folder.path, 'adapted'), { force, signal });
-    const plan = await planFolder(adapted, draft.path);
+    const draft = draftOf(target ?? join(folder.path, 'adapted'));
+    const plan = await planFolder(adapted, draft);
     const { inputs } = plan;
     const report = adaptReport(adapted, plan);
-    if (target !== null) refuseInputsIn(target, inputs);
+    if (target !== null) await refuseInputsIn(target, inputs);
     if (flags.dryRun || target === null) return report;
-    const files = plan.files.map(({ name, content }) => ({ path: join(draft.path, name), content }));
+    const files = plan.files.map(({ name, content }) => ({ path: join(draft, name), content }));
     if (flags.report !== undefined) files.push(reportFile(report, flags.report));
-    await withProgress('writing', (onProgress) => draft.finish(files, { inputs, onProgress }));
+    await withProgress('writing', (onProgress) =>
+      putFolders([target], files, { force, inputs, onProgress, signal }),
+    );
     return report;
   } finally {
     await adapted.close();

@@ -36,7 +36,7 @@ export function withGraftOptions(command: Command): Command {
     .option('--images <n>', 'how many images each adapter reads: one number, or one per adapter (2,1)')
     .option(
       '--hoist',
-      'compute image keys and values once per image, in OUT.kv.onnx; the UNet takes them as ip_kv',
+      'compute image keys and values once per image, in a model of their own; the UNet takes them as ip_kv',
     )
     .option('--masks', 'take a mask per image, ip_mask: where in the picture it counts')
     .option(

@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help } from 'commander';
 import { type ErrorCode, EXIT_CODES, type Facts, IpgraftError } from '../../compiler/errors.js';
 import { visible } from '../../compiler/printable.js';
 import { VERSION } from '../version.js';
@@ -54,6 +54,12 @@ export function program(terminal: Terminal): Command {
     .description('Grafts an IP-Adapter into a Stable Diffusion UNet already exported to ONNX.')
     .version(VERSION)
     .configureOutput({ outputError: () => {} })
+    .configureHelp({
+      optionDescription(option) {
+        // An option that may be given several times begins with none: no default to speak of.
+        return Help.prototype.optionDescription.call(this, option).replace(' (default: [])', '');
+      },
+    })
     .exitOverride();
   for (const make of [
     compileCommand,

@@ -1,5 +1,6 @@
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { IpgraftError } from '../../../compiler/errors.js';
+import { draftOf, putFolders } from '../../../compiler/io/folder-draft.js';
 import type { OutputFile } from '../../../compiler/io/write-files.js';
 import { Rope } from '../../../compiler/wire/rope.js';
 import { JOURNAL_KEY } from '../../../passes/stamp-metadata.js';
@@ -15,7 +16,6 @@ import { readStamp } from '../../stamp.js';
 import { tokensBehindText } from '../../validate/image-inputs.js';
 import { modelFiles } from '../model-files.js';
 import { modelInterface } from '../model-interface.js';
-import { type NewFolder, putFolders } from '../put-folders.js';
 import type { SampleSize } from '../sample-shape.js';
 import { lintModel, ownFault } from './lint.js';
 import { ensembleConfig, modelConfig, type TritonOptions } from './model-config.js';
@@ -83,23 +83,22 @@ export async function packageTriton(
     prepared.filter(({ kind }) => kind !== undefined),
     () => {},
   ).map(({ name, config }) => ({ name, config: maxBatch > 0 ? batched(config, maxBatch) : config }));
-  refuseTwins([...prepared, ...ensembles].map(({ name }) => name));
-  const folders: NewFolder[] = [
-    ...prepared,
-    ...ensembles.map(({ name, config }) => ({
-      name,
-      // Triton wants a version of an ensemble too, and nothing is in it.
-      folders: ['1'],
-      files: (folder: string) =>
-        Promise.resolve([textFile(join(folder, 'config.pbtxt'), ensembleConfig(name, config))]),
-    })),
-  ];
-  const written = await putFolders(repository, folders, {
+  const names = [...prepared, ...ensembles].map(({ name }) => name);
+  refuseTwins(names);
+  const targetOf = (name: string) => join(repository, name);
+  const modelFolders = await Promise.all(prepared.map(({ name, files }) => files(draftOf(targetOf(name)))));
+  const ensembleFolders = ensembles.map(({ name, config }) => [
+    textFile(join(draftOf(targetOf(name)), 'config.pbtxt'), ensembleConfig(name, config)),
+  ]);
+  const folders = [...modelFolders, ...ensembleFolders];
+  await putFolders(names.map(targetOf), folders.flat(), {
     force,
     signal,
     inputs: models.flatMap(({ files }) => files),
     ...(onProgress && { onProgress }),
-    async check(draftOf) {
+    // Triton wants a version of an ensemble too, and nothing is in it.
+    emptyFolders: ensembles.map(({ name }) => join(draftOf(targetOf(name)), '1')),
+    async check() {
       try {
         const linted = new Map<string, Awaited<ReturnType<typeof lintModel>>>();
         for (const { name } of prepared) linted.set(name, await lintModel(repository, draftOf(name), name));
@@ -110,14 +109,17 @@ export async function packageTriton(
       }
     },
   });
-  return folders.map(({ name }, index) => {
+  return names.map((name, index) => {
     const model = prepared[index];
     return {
       name,
       platform: model === undefined ? 'ensemble' : 'onnxruntime_onnx',
       maxBatchSize: maxBatch,
       edits: model?.edits ?? 0,
-      files: written[index]!,
+      files: folders[index]!.map(({ path, content }) => ({
+        name: relative(draftOf(targetOf(name)), path),
+        bytes: 'copyOf' in content ? content.size : content.length,
+      })),
     };
   });
 }

@@ -1,9 +1,7 @@
-import { realpath } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { IpgraftError } from '../../../compiler/errors.js';
 import { refuseExistingFolder } from '../../../compiler/io/folder-draft.js';
-import type { InputFile } from '../../../compiler/io/input-file.js';
-import { isInside } from '../folder/inside.js';
+import { isInside, realPlace } from '../../../compiler/io/real-place.js';
 import { type PipelineFolder, readPipelineFolder } from '../folder/pipeline-folder.js';
 
 /**
@@ -16,29 +14,22 @@ export async function targetFolder(
   output: string,
   force: boolean,
 ): Promise<string> {
-  const target = await realTarget(resolve(output));
+  const target = await realPlace(resolve(output));
   if (isInside(folder.path, target) || isInside(target, folder.path))
-    throw isInput(target, 'is, holds or lies in the folder that is adapted');
+    throw new IpgraftError(
+      'OUTPUT_IS_INPUT',
+      `${basename(target)} is, holds or lies in the folder that is adapted`,
+      { file: basename(target) },
+    );
   const replaces = force && (await isAdapted(target));
   await refuseExistingFolder(target, replaces);
   return target;
 }
 
-/** Refuses to replace a folder that holds what is read. @throws IpgraftError `OUTPUT_IS_INPUT` */
-export function refuseInputsIn(target: string, inputs: readonly InputFile[]): void {
-  const input = inputs.find(({ path }) => isInside(target, path));
-  if (input !== undefined) throw isInput(target, `holds one of the inputs, ${basename(input.path)}`);
-}
-
 /** Refuses a file that would be written into the folder before that is there. @throws IpgraftError `OPTION_INVALID` */
 export async function refuseInside(target: string, option: string, path: string): Promise<void> {
-  if (!isInside(target, await realTarget(resolve(path)))) return;
+  if (!isInside(target, await realPlace(resolve(path)))) return;
   throw new IpgraftError('OPTION_INVALID', `${option}: sought a file outside the folder that is written`);
-}
-
-function isInput(target: string, how: string): IpgraftError {
-  const file = basename(target);
-  return new IpgraftError('OUTPUT_IS_INPUT', `${file} ${how}`, { file });
 }
 
 async function isAdapted(target: string): Promise<boolean> {
@@ -47,16 +38,5 @@ async function isAdapted(target: string): Promise<boolean> {
   } catch {
     // Whatever else it is, it is not ours to remove.
     return false;
-  }
-}
-
-/** The last name as it stands: a link there is not followed. */
-async function realTarget(path: string): Promise<string> {
-  const parent = dirname(path);
-  if (parent === path) return path;
-  try {
-    return join(await realpath(parent), basename(path));
-  } catch {
-    return join(await realTarget(parent), basename(path));
   }
 }

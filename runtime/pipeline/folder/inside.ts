@@ -1,6 +1,7 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
-import { basename, join, relative, sep } from 'node:path';
+import { basename, join } from 'node:path';
 import { IpgraftError } from '../../../compiler/errors.js';
+import { isInside } from '../../../compiler/io/real-place.js';
 import { printable } from '../../../compiler/printable.js';
 import { parsePythonJson } from '../python-json.js';
 
@@ -40,11 +41,6 @@ export async function entryAt(root: string, name: string): Promise<Entry | null>
     if (NOT_THERE.has((error as NodeJS.ErrnoException).code ?? '')) return null;
     throw asFolderError(error, name);
   }
-}
-
-/** Whether a path is `folder` or lies below it; both with their links resolved. */
-export function isInside(folder: string, path: string): boolean {
-  return relative(folder, path).split(sep)[0] !== '..';
 }
 
 /**

@@ -148,7 +148,7 @@ function notesOf({ located, grafts, plan, options }: PatchedModel, written: Writ
   }
   if (plan?.hoist)
     notes.push(
-      'ip_kv is what the .kv.onnx beside the model gives: run that once per image, not at every step.',
+      'ip_kv is what the model of keys and values, written with this one, gives: run that once per image, not at every step.',
     );
   const left = located.attentions.filter(({ selected }) => !selected).length;
   if (left > 0) notes.push(`${left} cross-attentions do not match the pattern and stay as they were.`);

@@ -3,7 +3,7 @@ import { basename, dirname, join, parse, resolve } from 'node:path';
 import { parseJournal } from '../compiler/edit/journal.js';
 import { IpgraftError } from '../compiler/errors.js';
 import type { InputFile } from '../compiler/io/input-file.js';
-import { type OutputFile, type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
+import { type OutputFile, sizeOf, type WriteOptions, writeFiles } from '../compiler/io/write-files.js';
 import type { Graph } from '../compiler/onnx/graph.js';
 import { type PlacedWeights, type Placement, placeWeights } from '../compiler/onnx/place-weights.js';
 import { writeModel } from '../compiler/onnx/write-model.js';
@@ -105,7 +105,7 @@ export async function planOutput(
       weights: mode,
       files: files.map(({ path: file, content }) => ({
         name: basename(file),
-        bytes: 'copyOf' in content ? content.size : content.length,
+        bytes: sizeOf(content),
       })),
       needs: besideBase && mode === 'copy' ? locations : needs,
     },

@@ -35,6 +35,8 @@ const validating = (...args: string[]): Run => [
 ];
 const failing = (...args: string[]): Run => ['error', args];
 
+const SMALL = ['--width', '32', '--height', '32'];
+
 const RUNS: readonly Run[] = [
   compiling('-a', BASE),
   compiling('-a', PLUS, '--tokens', 'embeds', '--weights', 'copy'),
@@ -71,6 +73,7 @@ const RUNS: readonly Run[] = [
     ['types', 'PATCHED', '-o', 'OUT', '--name', 'Unet', '--only', 'http'],
     ['-a', BASE, '--scale', 'optional=1'],
   ],
+  ['generate', ['generate', 'PIPELINE', '--prompt', 'a b', '--steps', '2', ...SMALL, '-o', 'PICTURE']],
   ['serve', ['serve', 'REPOSITORY', '--port', '0', '--drain', '0']],
   [
     'package-kserve',
@@ -94,6 +97,7 @@ const RUNS: readonly Run[] = [
   failing('package', 'triton', 'MODEL', '-o', 'FOLDER', '--target', '20.01'),
   failing('package', 'kserve', '--name', 'unet', '--storage-uri', 's3://models/sd15', '-o', 'OUT'),
   failing('adapt', 'docs', '-a', BASE, '-o', 'FOLDER'),
+  failing('generate', 'docs', '--prompt', 'a', '-o', 'PICTURE'),
 ];
 
 /** What a command prints with `--json`. */
@@ -105,6 +109,7 @@ async function printed([report, args, compiledWith]: Run): Promise<unknown> {
     PATCHED: join(folder, 'patched.onnx'),
     REPOSITORY: join(folder, 'models'),
     FOLDER: join(folder, 'adapted'),
+    PICTURE: join(folder, 'out.png'),
     PIPELINE: args.includes('PIPELINE') ? join(unpackPipeline(), 'onnx') : '',
   };
   if (args.includes('REPOSITORY')) {

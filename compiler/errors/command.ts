@@ -24,7 +24,7 @@ export const COMMAND_ERRORS = {
   },
   OPTION_INVALID: {
     when: 'An option or its value is not understood.',
-    hint: '`ipgraft help` and `ipgraft help VERB` list them.',
+    hint: '`ipgraft help` lists the verbs, `ipgraft VERB --help` the options of one.',
   },
   OPTION_TARGET: {
     when: 'A release of a server was named that ipgraft does not know.',

@@ -12,6 +12,11 @@ export interface OutputFile {
   readonly content: Rope | { readonly copyOf: string; readonly size: number };
 }
 
+/** How many bytes will be written. */
+export function sizeOf(content: OutputFile['content']): number {
+  return 'copyOf' in content ? content.size : content.length;
+}
+
 /** How to write. */
 export interface WriteOptions {
   /** Replace files that exist. */
@@ -77,7 +82,7 @@ export class Drafts {
     files: readonly OutputFile[],
     { inputs = [], onProgress }: Pick<WriteOptions, 'inputs' | 'onProgress'>,
   ): Promise<void> {
-    const sizes = files.map(({ content }) => ('copyOf' in content ? content.size : content.length));
+    const sizes = files.map(({ content }) => sizeOf(content));
     const total = sizes.reduce((sum, size) => sum + size, 0);
     this.onDone = (done) => onProgress?.(done, total);
     try {

@@ -64,6 +64,11 @@ export class Rope {
     return new Rope([{ kind: 'loaded', length: bytes.length, bytes }]);
   }
 
+  /** A text in UTF-8. */
+  static ofText(text: string): Rope {
+    return Rope.of(new TextEncoder().encode(text));
+  }
+
   static join(ropes: readonly Rope[]): Rope {
     return new Rope(ropes.flatMap((rope) => rope.segments).filter((segment) => segment.length > 0));
   }

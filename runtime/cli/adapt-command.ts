@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
 import { draftOf, putFolders, refuseInputsIn } from '../../compiler/io/folder-draft.js';
-import type { OutputFile } from '../../compiler/io/write-files.js';
 import { Rope } from '../../compiler/wire/rope.js';
 import { type OpenedAdapter, openAdapters } from '../open.js';
 import { adapt } from '../pipeline/adapt/adapt.js';
@@ -84,7 +83,8 @@ async function write(
     if (target !== null) await refuseInputsIn(target, inputs);
     if (flags.dryRun || target === null) return report;
     const files = plan.files.map(({ name, content }) => ({ path: join(draft, name), content }));
-    if (flags.report !== undefined) files.push(reportFile(report, flags.report));
+    if (flags.report !== undefined)
+      files.push({ path: flags.report, content: Rope.ofText(`${JSON.stringify(report, null, 2)}\n`) });
     await withProgress('writing', (onProgress) =>
       putFolders([target], files, { force, inputs, onProgress, signal }),
     );
@@ -92,10 +92,6 @@ async function write(
   } finally {
     await adapted.close();
   }
-}
-
-function reportFile(report: AdaptReport, path: string): OutputFile {
-  return { path, content: Rope.of(new TextEncoder().encode(`${JSON.stringify(report, null, 2)}\n`)) };
 }
 
 /** An adaptation for people: its UNet as `compile` prints it, then what else the folder has. */

@@ -157,7 +157,7 @@ async function sideFiles(
   }
   if (flags.report !== undefined) {
     const json = `${JSON.stringify(report, null, 2)}\n`;
-    files.push({ path: flags.report, content: Rope.of(new TextEncoder().encode(json)) });
+    files.push({ path: flags.report, content: Rope.ofText(json) });
   }
   return files;
 }

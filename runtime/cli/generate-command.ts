@@ -16,7 +16,7 @@ import { SCHEDULER_NAMES, type SchedulerName } from '../pipeline/schedulers/sche
 import { PROVIDERS, type Provider } from '../session/load-runtime.js';
 import { VERSION } from '../version.js';
 import { type AdapterFlags, adapterPrompts } from './adapter-prompts.js';
-import { numberOf } from './number-option.js';
+import { numberOf, wholeNumber } from './number-option.js';
 import { row } from './print-report.js';
 import { size } from './progress.js';
 import { collect } from './repeated-option.js';
@@ -127,7 +127,10 @@ export function generateCommand(terminal: Terminal): Command {
     .option('--force', 'replace files that exist')
     .option('--json', 'print as JSON')
     .action(async (dir: string, flags: GenerateFlags) => {
-      const outputs = outputPaths(flags.output, numberOf('--batch', flags.batch));
+      const outputs = outputPaths(
+        flags.output,
+        wholeNumber('--batch', flags.batch, 1, GENEROUS_LIMITS.pictures),
+      );
       for (const path of outputs) await refuseExisting(path, flags.force === true);
       const { report, files } = await picturesFor(dir, flags, outputs, terminal);
       const contents = files.map(({ path, png }) => ({ path, content: Rope.of(png) }));
@@ -238,7 +241,7 @@ function parametersOf(
 
 /** `out.png`; of several `out-1.png`, `out-2.png`, …. */
 function outputPaths(output: string, count: number): string[] {
-  if (!(count > 1)) return [output];
+  if (count === 1) return [output];
   const extension = extname(output);
   const name = basename(output, extension);
   return Array.from({ length: count }, (_, i) => join(dirname(output), `${name}-${i + 1}${extension}`));

@@ -96,9 +96,7 @@ export function packageKserveCommand({ print, signal }: Terminal): Command {
       const documents = manifests(service);
       const text = await manifestText(documents);
       if (output === '-') return print(text.trimEnd());
-      const content = new Rope([
-        { kind: 'loaded', length: Buffer.byteLength(text), bytes: Buffer.from(text) },
-      ]);
+      const content = Rope.ofText(text);
       await writeFiles([{ path: output, content }], { force: force === true, signal });
       const report: PackageKserveReport = {
         file: basename(output),

@@ -53,7 +53,7 @@ export function typesCommand({ print, signal }: Terminal): Command {
       const model = await openModel(file);
       try {
         const client = await typedClient(model, { name, ...(only !== undefined && { only }) });
-        const content = Rope.of(new TextEncoder().encode(client.text));
+        const content = Rope.ofText(client.text);
         await writeFiles([{ path: output, content }], { force: force === true, signal, inputs: model.files });
         const named = (optional: boolean) =>
           client.inputs.filter((input) => (input.optional === true) === optional).map((input) => input.name);

@@ -56,6 +56,11 @@ export function createSession(
   if (typeof model === 'string')
     return failingAs('RUNTIME_LOAD', () => ort.InferenceSession.create(model, options));
   // A model without a path does not know where its data files are.
-  const extra = { session: { model_external_initializers_file_folder_path: model.folder } };
-  return failingAs('RUNTIME_LOAD', () => ort.InferenceSession.create(model.bytes, { ...options, extra }));
+  const session = {
+    ...(more.extra?.session as object | undefined),
+    model_external_initializers_file_folder_path: model.folder,
+  };
+  return failingAs('RUNTIME_LOAD', () =>
+    ort.InferenceSession.create(model.bytes, { ...options, extra: { session } }),
+  );
 }

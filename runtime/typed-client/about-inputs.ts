@@ -42,10 +42,12 @@ export function aboutInputs(stamp: ReadStamp): Map<string, string[]> {
   about.set(MASK_INPUT, [
     `Where each image counts, from 0 to 1; ${images} in the order of the adapters. ${EVERY_ROW}`,
   ]);
+  // A model that is batched has rows for all its scales.
+  const scaled = options.batched && options.scale === 'rows' ? undefined : SCALED[options.scale];
   const names = adapters.map(({ name }) => name).join(', ');
   about.set(SCALE_INPUT, [
     'How strongly the images count: 0 is the base’s result, 1 all of the adapter.',
-    `There is ${SCALED[options.scale] ?? 'one number per adapter'}${options.batched ? ', for each row of the batch' : ''}: ${names}.`,
+    `There is ${scaled ?? 'one number per adapter'}${options.batched ? ', for each row of the batch' : ''}: ${names}.`,
   ]);
   return about;
 }

@@ -2,7 +2,7 @@ import { IpgraftError } from '../../compiler/errors.js';
 import { printable } from '../../compiler/printable.js';
 import type { OpenedModel } from '../open.js';
 import { type ClientModel, readClientModel } from './client-model.js';
-import type { Transport } from './transport.js';
+import { TRANSPORTS, type Transport } from './transport.js';
 
 /** How to make a typed client. */
 export interface TypedClientOptions {
@@ -39,7 +39,7 @@ export async function typedClient(
   const { writeModule } = await import('./write-module.js');
   const { inputs, outputs } = found;
   return {
-    text: writeModule(found, name, only === undefined ? ['session', 'http'] : [only]),
+    text: writeModule(found, name, only === undefined ? TRANSPORTS : [only]),
     inputs,
     outputs,
   };

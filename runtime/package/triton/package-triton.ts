@@ -1,7 +1,7 @@
 import { basename, join, relative } from 'node:path';
 import { IpgraftError } from '../../../compiler/errors.js';
 import { draftOf, putFolders } from '../../../compiler/io/folder-draft.js';
-import type { OutputFile } from '../../../compiler/io/write-files.js';
+import { type OutputFile, sizeOf } from '../../../compiler/io/write-files.js';
 import { Rope } from '../../../compiler/wire/rope.js';
 import { JOURNAL_KEY } from '../../../passes/stamp-metadata.js';
 import { batchModel } from '../../batch.js';
@@ -118,7 +118,7 @@ export async function packageTriton(
       edits: model?.edits ?? 0,
       files: folders[index]!.map(({ path, content }) => ({
         name: relative(draftOf(targetOf(name)), path),
-        bytes: 'copyOf' in content ? content.size : content.length,
+        bytes: sizeOf(content),
       })),
     };
   });
@@ -181,5 +181,5 @@ function batched(config: ModelConfig, maxBatchSize: number): ModelConfig {
 }
 
 function textFile(path: string, text: string): OutputFile {
-  return { path, content: Rope.of(new TextEncoder().encode(text)) };
+  return { path, content: Rope.ofText(text) };
 }

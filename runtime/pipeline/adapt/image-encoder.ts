@@ -8,6 +8,7 @@ import { type OpenedModel, openModel } from '../../open.js';
 import type { EncoderWanted } from '../folder/adaptation.js';
 import { type Component, type ModelComponent, readComponent, requiredModel } from '../folder/component.js';
 import { type VisionConfig, visionConfig } from '../folder/component-config.js';
+import { lastButOne } from '../hidden-states.js';
 
 /** An image encoder whose model is open. */
 export interface OpenedEncoder {
@@ -26,10 +27,6 @@ export interface Embedding {
 
 /** What transformers calls the pooled embedding. */
 const POOLED = 'image_embeds';
-/** The last but one hidden states under a name of their own. */
-const PENULTIMATE: readonly string[] = ['penultimate_hidden_states', 'hidden_states'];
-/** All hidden states, as optimum exports them: the first are the patches before any layer. */
-const NUMBERED = /^hidden_states\.(\d+)$/;
 
 /** Opens the encoder of a component. @throws IpgraftError `MODEL_*`, `WIRE_*` */
 export async function openEncoder(component: ModelComponent): Promise<OpenedEncoder> {
@@ -144,23 +141,15 @@ export function embeddingOf(
 ): Embedding | null {
   const { outputs } = model.graph;
   const output =
-    reads === 'pooled' ? (outputs.has(POOLED) ? POOLED : null) : hiddenOutput([...outputs.keys()], config);
+    reads === 'pooled'
+      ? outputs.has(POOLED)
+        ? POOLED
+        : null
+      : lastButOne([...outputs.keys()], config?.layers ?? null);
   if (output === null) return null;
   const last = outputs.get(output)!.shape?.at(-1);
   const said = reads === 'pooled' ? config?.projectionWidth : config?.hiddenWidth;
   return { output, width: typeof last === 'number' ? last : (said ?? null) };
-}
-
-/**
- * Of L layers there are L + 1 hidden states, from 0 on: the last but one is number L − 1. Without a configuration the highest number there
- * is counts as the last, unless it is the only one.
- */
-function hiddenOutput(outputs: readonly string[], config: VisionConfig | null): string | null {
-  const named = outputs.find((name) => PENULTIMATE.includes(name));
-  if (named !== undefined) return named;
-  const numbers = outputs.flatMap((name) => NUMBERED.exec(name)?.[1] ?? []).map(Number);
-  const layers = config?.layers ?? (numbers.length > 1 ? Math.max(...numbers) : numbers[0]! + 1);
-  return numbers.includes(layers - 1) ? `hidden_states.${layers - 1}` : null;
 }
 
 /** The files of an encoder that are to be copied: its model, its data files, and what describes it, by their names in its folder. */

@@ -158,6 +158,5 @@ function added(files: readonly { name: string; path: string }[]): Promise<Planne
 }
 
 function json(name: string, action: PlannedFile['action'], value: unknown): PlannedFile {
-  const text = `${JSON.stringify(value, null, 2)}\n`;
-  return { name, action, content: Rope.of(new TextEncoder().encode(text)) };
+  return { name, action, content: Rope.ofText(`${JSON.stringify(value, null, 2)}\n`) };
 }

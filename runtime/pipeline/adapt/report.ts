@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { sizeOf } from '../../../compiler/io/write-files.js';
 import type { CompileReport } from '../../report.js';
 import { VERSION } from '../../version.js';
 import type { Adaptation } from '../folder/adaptation.js';
@@ -52,9 +53,4 @@ export function adaptReport(
     notes: [...unet.notes, ...notes],
     files: files.map(({ name, action, content }) => ({ name, action, bytes: sizeOf(content) })),
   };
-}
-
-/** Bytes of a planned file. */
-export function sizeOf(content: PlannedFile['content']): number {
-  return 'copyOf' in content ? content.size : content.length;
 }

@@ -1,7 +1,7 @@
 import { IpgraftError } from '../../../compiler/errors.js';
 import type { Values } from '../../session/session.js';
 import type { RunOptions } from '../component-model.js';
-import { lastButOne } from '../hidden-states.js';
+import { requiredLastButOne } from '../hidden-states.js';
 import { clipPixels } from '../images/clip-preprocess.js';
 import type { ImageProjectionFacts, Pipeline } from '../pipeline.js';
 import type { AdapterPrompt } from '../request.js';
@@ -69,7 +69,7 @@ async function encoded(
 ): Promise<Values> {
   const encoder = await pipeline.models.load(name);
   const names = encoder.outputs.map(({ name }) => name);
-  const output = told ?? (reads === 'pooled' ? 'image_embeds' : lastButOne(names, name));
+  const output = told ?? (reads === 'pooled' ? 'image_embeds' : requiredLastButOne(names, name));
   if (!names.includes(output))
     throw new IpgraftError(
       'PIPELINE_COMPONENT',

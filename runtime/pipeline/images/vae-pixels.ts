@@ -1,4 +1,5 @@
 import type { Values } from '../../session/session.js';
+import { roundHalfEven } from '../round-half-even.js';
 import { LANCZOS, pillowResize } from './pillow-resize.js';
 import type { RgbImage } from './rgb-image.js';
 
@@ -31,7 +32,7 @@ export function picturesOf({ dims, data }: Values): RgbImage[] {
     for (let channel = 0; channel < 3; channel++)
       for (let i = 0; i < area; i++) {
         const share = Math.fround(data[(row * 3 + channel) * area + i]! / 2 + 0.5);
-        pixels[3 * i + channel] = roundToEven(Math.fround(Math.min(Math.max(share, 0), 1) * 255));
+        pixels[3 * i + channel] = roundHalfEven(Math.fround(Math.min(Math.max(share, 0), 1) * 255));
       }
     return { width, height, data: pixels };
   });
@@ -40,9 +41,4 @@ export function picturesOf({ dims, data }: Values): RgbImage[] {
 /** ITU-R 601-2 in whole numbers, as Pillow converts to mode L. */
 function grey(red: number, green: number, blue: number): number {
   return (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
-}
-
-function roundToEven(value: number): number {
-  const rounded = Math.round(value);
-  return rounded - value === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded;
 }

@@ -1,6 +1,7 @@
 import { type SchedulerConfig, settingsOf } from './config.js';
-import { add, clamp, divide, f32, multiply, sqrt, square, subtract } from './float32.js';
+import { add, clamp, f32, multiply, sqrt, square } from './float32.js';
 import { alphasCumprod, NOISE_DEFAULTS } from './noise-schedule.js';
+import { epsilonOf, originalOf, PREDICTIONS, type Prediction } from './predictions.js';
 import { oneOf, refused } from './refuse.js';
 import type { Solver, Stepped } from './scheduler.js';
 import { SignalShares } from './signal-shares.js';
@@ -24,7 +25,7 @@ export class Ddim implements Solver {
   readonly initNoiseSigma = 1;
   readonly addNoise: Solver['addNoise'];
   readonly #settings: typeof DEFAULTS;
-  readonly #prediction: 'epsilon' | 'sample' | 'v_prediction';
+  readonly #prediction: Prediction;
   readonly #shares: SignalShares;
   readonly #stride: number;
   readonly #eta: number;
@@ -37,11 +38,7 @@ export class Ddim implements Solver {
     const settings = settingsOf(config, DEFAULTS);
     if (settings.thresholding) throw refused('ddim', 'thresholding', true, 'it is not for latents.');
     this.#settings = settings;
-    this.#prediction = oneOf('ddim', 'prediction_type', settings.prediction_type, [
-      'epsilon',
-      'sample',
-      'v_prediction',
-    ]);
+    this.#prediction = oneOf('ddim', 'prediction_type', settings.prediction_type, PREDICTIONS);
     this.#eta = eta;
     const train = settings.num_train_timesteps;
     this.#stride = Math.floor(train / steps);
@@ -68,17 +65,9 @@ export class Ddim implements Solver {
     const alphaNext = this.#shares.at(timestep - this.#stride);
     const beta = f32(1 - alpha);
 
-    let original: Float32Array;
-    let epsilon = modelOutput;
-    if (this.#prediction === 'epsilon') {
-      original = divide(subtract(sample, multiply(sqrt(beta), modelOutput)), sqrt(alpha));
-    } else if (this.#prediction === 'sample') {
-      original = modelOutput;
-      epsilon = divide(subtract(sample, multiply(sqrt(alpha), original)), sqrt(beta));
-    } else {
-      original = subtract(multiply(sqrt(alpha), sample), multiply(sqrt(beta), modelOutput));
-      epsilon = add(multiply(sqrt(alpha), modelOutput), multiply(sqrt(beta), sample));
-    }
+    const shares = this.#shares.factors(timestep);
+    const epsilon = epsilonOf(this.#prediction, shares, modelOutput, sample);
+    let original = originalOf(this.#prediction, shares, modelOutput, sample);
     if (this.#settings.clip_sample) original = clamp(original, this.#settings.clip_sample_range);
 
     const variance = f32(f32(f32(1 - alphaNext) / beta) * f32(1 - f32(alpha / alphaNext)));

@@ -1,6 +1,7 @@
 import { type SchedulerConfig, settingsOf } from './config.js';
-import { add, clamp, divide, f32, multiply, sqrt, square, subtract } from './float32.js';
+import { add, clamp, f32, multiply, sqrt, square } from './float32.js';
 import { alphasCumprod } from './noise-schedule.js';
+import { originalOf, PREDICTIONS, type Prediction } from './predictions.js';
 import { oneOf, refused } from './refuse.js';
 import type { Solver, Stepped } from './scheduler.js';
 import { SignalShares } from './signal-shares.js';
@@ -29,7 +30,7 @@ export class Lcm implements Solver {
   readonly initNoiseSigma = 1;
   readonly addNoise: Solver['addNoise'];
   readonly #settings: typeof DEFAULTS;
-  readonly #prediction: 'epsilon' | 'sample' | 'v_prediction';
+  readonly #prediction: Prediction;
   readonly #shares: SignalShares;
 
   /** @throws IpgraftError `OPTION_SCHEDULER` */
@@ -37,11 +38,7 @@ export class Lcm implements Solver {
     const settings = settingsOf(config, DEFAULTS);
     if (settings.thresholding) throw refused('lcm', 'thresholding', true, 'it is not for latents.');
     this.#settings = settings;
-    this.#prediction = oneOf('lcm', 'prediction_type', settings.prediction_type, [
-      'epsilon',
-      'sample',
-      'v_prediction',
-    ]);
+    this.#prediction = oneOf('lcm', 'prediction_type', settings.prediction_type, PREDICTIONS);
     const { num_train_timesteps: train, original_inference_steps: original } = settings;
     if (original > train)
       throw refused('lcm', 'original_inference_steps', original, `the training had ${train} timesteps.`);
@@ -59,13 +56,7 @@ export class Lcm implements Solver {
 
   step(modelOutput: Float32Array, at: number, sample: Float32Array, noise: () => Float32Array): Stepped {
     const timestep = this.timesteps[at]!;
-    const alpha = this.#shares.at(timestep);
-    const beta = f32(1 - alpha);
-    let predicted: Float32Array;
-    if (this.#prediction === 'epsilon')
-      predicted = divide(subtract(sample, multiply(sqrt(beta), modelOutput)), sqrt(alpha));
-    else if (this.#prediction === 'sample') predicted = modelOutput;
-    else predicted = subtract(multiply(sqrt(alpha), sample), multiply(sqrt(beta), modelOutput));
+    let predicted = originalOf(this.#prediction, this.#shares.factors(timestep), modelOutput, sample);
     if (this.#settings.clip_sample) predicted = clamp(predicted, this.#settings.clip_sample_range);
 
     // The boundary conditions: at timestep 0 the sample itself is the answer.

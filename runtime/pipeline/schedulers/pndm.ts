@@ -1,6 +1,7 @@
 import { type SchedulerConfig, settingsOf } from './config.js';
 import { add, combine, divide, f32, multiply, sqrt, subtract } from './float32.js';
 import { alphasCumprod, NOISE_DEFAULTS } from './noise-schedule.js';
+import { epsilonOf, originalOf, type Prediction } from './predictions.js';
 import { oneOf, refused } from './refuse.js';
 import type { Solver, Stepped } from './scheduler.js';
 import { SignalShares } from './signal-shares.js';
@@ -23,7 +24,7 @@ export class Pndm implements Solver {
   readonly timesteps: readonly number[];
   readonly initNoiseSigma = 1;
   readonly addNoise: Solver['addNoise'];
-  readonly #prediction: string;
+  readonly #prediction: Prediction;
   readonly #shares: SignalShares;
   readonly #stride: number;
   /** How many entries of the timesteps are parts of Runge-Kutta steps, four each. */
@@ -122,16 +123,14 @@ export class Pndm implements Solver {
   #previous(sample: Float32Array, timestep: number, next: number, modelOutput: Float32Array): Stepped {
     const [alpha, alphaNext] = [this.#shares.at(timestep), this.#shares.at(next)];
     const [beta, betaNext] = [f32(1 - alpha), f32(1 - alphaNext)];
-    const epsilon =
-      this.#prediction === 'epsilon'
-        ? modelOutput
-        : add(multiply(sqrt(alpha), modelOutput), multiply(sqrt(beta), sample));
+    const shares = this.#shares.factors(timestep);
+    const epsilon = epsilonOf(this.#prediction, shares, modelOutput, sample);
     const product = f32(f32(alpha * beta) * alphaNext);
     const denominator = f32(f32(alpha * sqrt(betaNext)) + sqrt(product));
     const change = divide(multiply(f32(alphaNext - alpha), epsilon), denominator);
     return {
       sample: subtract(multiply(sqrt(f32(alphaNext / alpha)), sample), change),
-      original: divide(subtract(sample, multiply(sqrt(beta), epsilon)), sqrt(alpha)),
+      original: originalOf('epsilon', shares, epsilon, sample),
     };
   }
 }

@@ -1,6 +1,9 @@
 import { add, divide, multiply, subtract } from './float32.js';
 import type { LogSnr } from './log-snr.js';
 
+/** Factors of signal and noise in a sample: √ᾱ and √(1 − ᾱ) at a timestep. */
+type Shares = Pick<LogSnr, 'alpha' | 'sigma'>;
+
 /** What a UNet may have been trained to give. */
 export const PREDICTIONS = ['epsilon', 'sample', 'v_prediction'] as const;
 
@@ -10,7 +13,7 @@ export type Prediction = (typeof PREDICTIONS)[number];
 /** The finished sample, as what the UNet gave says it. */
 export function originalOf(
   prediction: Prediction,
-  { alpha, sigma }: LogSnr,
+  { alpha, sigma }: Shares,
   modelOutput: Float32Array,
   sample: Float32Array,
 ): Float32Array {
@@ -22,7 +25,7 @@ export function originalOf(
 /** The noise in a sample, as what the UNet gave says it. */
 export function epsilonOf(
   prediction: Prediction,
-  { alpha, sigma }: LogSnr,
+  { alpha, sigma }: Shares,
   modelOutput: Float32Array,
   sample: Float32Array,
 ): Float32Array {

@@ -1,7 +1,8 @@
+import { roundHalfEven } from '../round-half-even.js';
 import type { SchedulerConfig, Settings } from './config.js';
 import { f32, sqrt } from './float32.js';
 import { refused } from './refuse.js';
-import { linspace, roundHalfEven } from './timestep-spacing.js';
+import { linspace } from './timestep-spacing.js';
 
 /** Keys that space the noise levels of a picture in another way than by timesteps. */
 export type SpacingKeys = 'use_karras_sigmas' | 'use_exponential_sigmas' | 'use_beta_sigmas';

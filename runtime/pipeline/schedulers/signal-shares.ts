@@ -31,9 +31,15 @@ export class SignalShares {
     return timestep < 0 ? this.#final : this.#shares[timestep]!;
   }
 
+  /** √ᾱ and √(1 − ᾱ) of a timestep, which signal and noise are multiplied by. */
+  factors(timestep: number): { readonly alpha: number; readonly sigma: number } {
+    const share = this.at(timestep);
+    return { alpha: sqrt(share), sigma: sqrt(f32(1 - share)) };
+  }
+
   /** √ᾱ · original + √(1 − ᾱ) · noise (Ho et al. 2020, equation 4). */
   addNoise(original: Float32Array, noise: Float32Array, timestep: number): Float32Array {
-    const share = this.at(timestep);
-    return add(multiply(sqrt(share), original), multiply(sqrt(f32(1 - share)), noise));
+    const { alpha, sigma } = this.factors(timestep);
+    return add(multiply(alpha, original), multiply(sigma, noise));
   }
 }

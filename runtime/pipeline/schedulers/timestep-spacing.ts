@@ -1,12 +1,5 @@
+import { roundHalfEven } from '../round-half-even.js';
 import { oneOf } from './refuse.js';
-
-/** `numpy.round`: half to even. */
-export function roundHalfEven(x: number): number {
-  const floor = Math.floor(x);
-  const rest = x - floor;
-  if (rest !== 0.5) return Math.round(x);
-  return floor % 2 === 0 ? floor : floor + 1;
-}
 
 /** `numpy.linspace` in double precision. */
 export function linspace(start: number, end: number, count: number): number[] {

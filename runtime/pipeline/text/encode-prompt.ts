@@ -1,7 +1,7 @@
 import { IpgraftError } from '../../../compiler/errors.js';
 import type { Values } from '../../session/session.js';
 import type { ComponentModel, RunOptions } from '../component-model.js';
-import { lastButOne } from '../hidden-states.js';
+import { requiredLastButOne } from '../hidden-states.js';
 import type { Pipeline } from '../pipeline.js';
 import { runComponent } from '../run-component.js';
 
@@ -60,7 +60,7 @@ function wantedOf(
     const states = names.includes('last_hidden_state') ? 'last_hidden_state' : names[0]!;
     return { states };
   }
-  const states = lastButOne(names, 'text encoder');
+  const states = requiredLastButOne(names, 'text encoder');
   if (index === 0) return { states };
   if (names.includes('text_embeds')) return { states, pooled: 'text_embeds' };
   throw new IpgraftError(

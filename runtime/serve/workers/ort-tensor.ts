@@ -1,5 +1,6 @@
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import type { Runtime } from '../../session/load-runtime.js';
+import { encodeStrings } from '../protocol/json-data.js';
 import { DATATYPE_SIZE, type Datatype, type Tensor } from '../tensor.js';
 import { unfit } from '../unfit.js';
 
@@ -73,7 +74,7 @@ export function toOrtTensor(ort: Runtime, tensor: Tensor): OrtTensor {
 /** The bits of an output of ONNX Runtime. */
 export function fromOrtTensor(name: string, { type, dims, data }: OrtTensor): Tensor {
   const datatype = datatypeOf(type)!;
-  if (datatype === 'BYTES') return { name, datatype, shape: dims, data: bytesOf(data as string[]) };
+  if (datatype === 'BYTES') return { name, datatype, shape: dims, data: encodeStrings(data as string[]) };
   const { buffer, byteOffset, byteLength } = data as Exclude<OrtTensor['data'], string[]>;
   return { name, datatype, shape: dims, data: new Uint8Array(buffer, byteOffset, byteLength) };
 }
@@ -105,16 +106,4 @@ function textOf(name: string, bytes: Uint8Array): string {
   } catch {
     throw unfit(name, 'text in UTF-8', 'other bytes');
   }
-}
-
-/** Each string behind the length of its UTF-8 as uint32. */
-function bytesOf(strings: readonly string[]): Uint8Array {
-  return Buffer.concat(
-    strings.flatMap((text) => {
-      const bytes = Buffer.from(text);
-      const length = Buffer.alloc(4);
-      length.writeUInt32LE(bytes.length);
-      return [length, bytes];
-    }),
-  );
 }

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -11,7 +12,6 @@ import { openPipeline } from '../../runtime/pipeline/open-pipeline.js';
 import { GENEROUS_LIMITS, pictureRequest } from '../../runtime/pipeline/request.js';
 import { ipgraft } from '../command.js';
 import { fixturePath, freshFolder } from '../fixtures.js';
-import { type KindOptions, patchFile } from '../patched.js';
 
 /** What one adapter looks at: names of images and masks in fixtures/pictures/images. */
 interface Look {
@@ -42,10 +42,29 @@ export const CASES = JSON.parse(readFileSync(pictures('cases.json'), 'utf8')) as
   Record<string, Case>
 >;
 
-/** How a case is painted where it may be done in several ways. */
-export interface Way extends KindOptions {
-  /** Models in float16. */
+/** How a case is painted where it may be done in several ways: options of `compile`, or models in float16. */
+export interface Way {
+  readonly tokens?: 'split' | 'input' | 'embeds';
+  readonly scale?: string;
+  readonly hoist?: boolean;
+  readonly masks?: boolean;
+  readonly images?: readonly number[];
   readonly half?: boolean;
+}
+
+function optionsOf({ tokens = 'input', scale = 'input', hoist, masks, images }: Way): string[] {
+  return [
+    ...['--tokens', tokens, '--scale', scale],
+    ...(hoist ? ['--hoist'] : []),
+    ...(masks ? ['--masks'] : []),
+    ...(images === undefined ? [] : ['--images', images.join()]),
+  ];
+}
+
+/** Runs the command line, which must succeed. */
+async function done(...args: readonly string[]): Promise<void> {
+  const { code, stderr } = await ipgraft(...args, '--json');
+  assert.equal(code, 0, stderr);
 }
 
 /** A pipeline's folder: its own parts, those that all share, and its UNet patched with adapters. */
@@ -66,13 +85,13 @@ export async function pictureFolder(
   const unet = join(folder, 'unet', 'model.onnx');
   const projections: string[] = [];
   if (files.length > 0) {
-    const { path } = await patchFile(unet, files, { tokens: 'input', ...how }, { weights: 'copy' });
+    const patched = join(freshFolder(), 'model.onnx');
+    await done('compile', unet, '-a', ...files, '-o', patched, '--weights', 'copy', ...optionsOf(how));
     // With keys and values of their own these lie beside it.
-    for (const name of readdirSync(dirname(path)))
-      cpSync(join(dirname(path), name), join(dirname(unet), name.replace('patched', 'model')));
+    cpSync(dirname(patched), dirname(unet), { recursive: true });
     for (const [i, file] of files.entries()) {
       const projection = join(folder, `projection-${i}.onnx`);
-      await ipgraft('project', file, '-o', projection, '--json');
+      await done('project', file, '-o', projection);
       projections.push(projection);
     }
   }

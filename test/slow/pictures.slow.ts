@@ -39,7 +39,7 @@ describe('pictures in float16', () => {
   it('are near those of float32, whose numbers they round', async () => {
     const worst = await worstOf('sd15 without an adapter', { half: true });
     console.log(`    ${worst} of 255`);
-    assert.ok(worst > 0 && worst <= 12, `${worst} of 255`);
+    assert.ok(worst > 0 && worst <= LIMIT, `${worst} of 255`);
   });
 });
 

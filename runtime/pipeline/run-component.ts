@@ -74,9 +74,9 @@ function encode(name: string, datatype: Datatype, data: Float32Array): Uint8Arra
     case 'FP64':
       return bytesOf(Float64Array.from(data));
     case 'INT64':
-      return bytesOf(BigInt64Array.from(data, (value) => BigInt(Math.trunc(value))));
+      return bytesOf(BigInt64Array.from(data, (value) => BigInt(Math.round(value))));
     case 'INT32':
-      return bytesOf(Int32Array.from(data));
+      return bytesOf(Int32Array.from(data, Math.round));
     case 'BOOL':
       return Uint8Array.from(data, (value) => (value === 0 ? 0 : 1));
     default:

@@ -94,7 +94,7 @@ export function generateCommand(terminal: Terminal): Command {
     )
     .option(
       '--scale <s>',
-      'how strongly images count: a number, or JSON with one per layer (repeatable)',
+      'how strongly images count: a number, or JSON with one per layer or block (repeatable)',
       collect,
       [],
     )
@@ -224,7 +224,7 @@ function parametersOf(
   const adapters = (pipeline.unet.graft?.adapters ?? []).flatMap(({ name }, i) => {
     const prompt = request.adapters[i];
     if (prompt === undefined || (prompt.images.length === 0 && prompt.embeds === undefined)) return [];
-    return [typeof prompt.scale === 'number' ? `${name} ${prompt.scale}` : name];
+    return [prompt.scale === undefined ? name : `${name} ${JSON.stringify(prompt.scale)}`];
   });
   return parametersText({
     ...request,

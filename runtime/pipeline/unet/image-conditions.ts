@@ -90,7 +90,13 @@ export class ImageConditions {
     }
     const scale = this.scale(active);
     if (scale !== null) feeds[SCALE_INPUT] = graft.batched ? this.forEachRow(scale) : scale;
-    if (this.mask !== null) feeds[MASK_INPUT] = graft.batched ? this.forEachRow(this.mask) : this.mask;
+    if (this.mask !== null) {
+      const { dims, data } = this.mask;
+      // [images, 1, H, W]; with an axis of rows in front [B, images, H, W].
+      feeds[MASK_INPUT] = graft.batched
+        ? this.forEachRow({ dims: [dims[0]!, ...dims.slice(2)], data })
+        : this.mask;
+    }
     return { feeds, behindText: behind.length === 0 ? null : alongTokens(behind) };
   }
 
@@ -116,28 +122,26 @@ export class ImageConditions {
 
   /** `ip_scale` in the shape that the model takes; `null` where it takes none, or its own default is to hold. */
   private scale(active: readonly boolean[]): Values | null {
-    const { scale } = this.graft;
+    const { scale, layers, batched } = this.graft;
     if (scale === 'constant') return null;
     const isDefault =
       scale === 'optional' && this.scales.every((given, i) => active[i] && given === undefined);
     if (isDefault) return null;
-    const columns =
+    // Where every input has an axis of rows in front, a scale per row has no other.
+    const more =
       scale === 'layers'
-        ? this.graft.layers.length
-        : scale === 'rows'
-          ? this.rows.negative + this.rows.positive
-          : 1;
+        ? [layers.length]
+        : scale === 'rows' && !batched
+          ? [this.rows.negative + this.rows.positive]
+          : [];
+    const columns = more[0] ?? 1;
     const data = new Float32Array(this.adapters.length * columns);
     for (const [index, given] of this.scales.entries()) {
       const wanted = active[index] ? (given ?? 1) : 0;
       for (let column = 0; column < columns; column++)
         data[index * columns + column] = typeof wanted === 'number' ? wanted : wanted[column]!;
     }
-    return {
-      dims:
-        scale === 'input' || scale === 'optional' ? [this.adapters.length] : [this.adapters.length, columns],
-      data,
-    };
+    return { dims: [this.adapters.length, ...more], data };
   }
 
   /** The scale that is asked for, as the model takes it. */

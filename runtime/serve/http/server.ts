@@ -10,7 +10,7 @@ import { addDescriptionRoute } from './description-route.js';
 import { addInferRoute } from './infer-route.js';
 import { limitSending } from './limit-sending.js';
 import { addModelRoutes } from './model-routes.js';
-import { addPageRoute } from './page-route.js';
+import { addPageRoutes } from './page-route.js';
 import { addRepositoryRoutes } from './repository-routes.js';
 import { recordRoutes, refuseOtherMethods } from './routes.js';
 import { sendJson } from './send.js';
@@ -96,7 +96,7 @@ export async function createHttpServer(service: Service, options: HttpOptions): 
   addModelRoutes(app, service);
   addRepositoryRoutes(app, service);
   addInferRoute(app, service);
-  addPageRoute(app);
+  addPageRoutes(app, false);
   addDescriptionRoute(app, service, options, routes);
   refuseOtherMethods(app, routes);
   return app;

@@ -26,20 +26,28 @@ import { imageWidths } from './unet/image-widths.js';
 export interface GenerateOptions {
   /** Gives up when it is aborted, after the run of a model that is under way. */
   readonly signal?: AbortSignal;
+  /** Told what was made of the request, before the first model runs. */
+  readonly onPlan?: (plan: PicturePlan) => void;
   /** Told after each step, and waited for. */
   readonly onStep?: (step: DenoisedStep) => void | Promise<void>;
 }
 
+/** What a request leaves open, decided. */
+export interface PicturePlan {
+  readonly size: Size;
+  readonly scheduler: SchedulerName;
+  /** Steps that are taken: fewer than asked for where a picture is started from. */
+  readonly steps: number;
+  /** The seed that gives each picture alone. */
+  readonly seeds: readonly number[];
+}
+
 /** Pictures, and what was made of the request. */
-export interface Generated {
+export interface Generated extends Omit<PicturePlan, 'seeds'> {
   /** Each with the seed that gives it alone. */
   readonly pictures: readonly { readonly image: RgbImage; readonly seed: number }[];
   /** [pictures, channels, height, width], as the decoder's scale has them not yet. */
   readonly latents: Values;
-  readonly size: Size;
-  readonly scheduler: SchedulerName;
-  /** Steps that were taken: fewer than asked for where a picture was started from. */
-  readonly steps: number;
   /** What the caller should know: text that was not read. */
   readonly warnings: readonly string[];
 }
@@ -53,7 +61,7 @@ export interface Generated {
 export async function generate(
   pipeline: Pipeline,
   request: PictureRequest,
-  { signal, onStep }: GenerateOptions = {},
+  { signal, onPlan, onStep }: GenerateOptions = {},
 ): Promise<Generated> {
   const run: RunOptions = signal === undefined ? {} : { signal };
   refuseMask(request);
@@ -63,6 +71,9 @@ export async function generate(
   // Stable Diffusion's PNDM is its linear multistep part alone, whatever another class's configuration leaves out.
   const config = name === 'pndm' ? { ...pipeline.scheduler, skip_prk_steps: true } : pipeline.scheduler;
   const scheduler = createScheduler(name, config, { steps: request.steps, strength });
+  const seeds = Array.from({ length: request.pictures }, (_, i) => request.seed + i);
+  const plan = { size, scheduler: name, steps: scheduler.timesteps.length };
+  onPlan?.({ ...plan, seeds });
   const isGuided = request.guidance > 1 && pipeline.unet.timeCondWidth === null;
   const rows = { negative: isGuided ? request.pictures : 0, positive: request.pictures };
   const text = await textOf(pipeline, request, isGuided, run);
@@ -70,7 +81,6 @@ export async function generate(
     ...textConditions(pipeline, request, text, rows, size),
     images: await imagesOf(pipeline, request, rows, size, text.prompt.states.dims[2]!, run),
   };
-  const seeds = Array.from({ length: request.pictures }, (_, i) => request.seed + i);
   const draws = seeds.map((seed): DrawNormal => {
     const generator = new TorchGenerator(seed);
     return (count) => generator.normal(count);
@@ -90,9 +100,7 @@ export async function generate(
   return {
     pictures: images.map((image, i) => ({ image, seed: seeds[i]! })),
     latents,
-    size,
-    scheduler: name,
-    steps: scheduler.timesteps.length,
+    ...plan,
     warnings: warningsOf(text),
   };
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
-import { IpgraftError } from '../../compiler/errors.js';
 import type { Values } from '../session/session.js';
 import type { RgbImage } from './images/rgb-image.js';
+import { refusedField } from './refused-field.js';
 import { SCHEDULER_NAMES } from './schedulers/scheduler.js';
 
 /** What a caller allows; what is asked beyond is refused. */
@@ -100,7 +100,5 @@ export type AdapterPrompt = PictureRequest['adapters'][number];
 export function pictureRequest(request: unknown, limits: PictureLimits): PictureRequest {
   const found = pictureRequestSchema(limits).safeParse(request);
   if (found.success) return found.data;
-  const [first] = found.error.issues;
-  const field = first!.path.join('.') || 'request';
-  throw new IpgraftError('PIPELINE_REQUEST', `${field}: ${first!.message}`, { field });
+  throw refusedField(request, found.error.issues);
 }

@@ -114,7 +114,14 @@ describe('the OpenAPI document', () => {
 
   it('has every route that is registered, and no other', async () => {
     const repository = { ready: [], index: async () => [] } as unknown as Service['repository'];
-    const service = { repository, isDraining: false, modelControl: 'explicit', timeout: 1000 } as Service;
+    const pictures = { pipelines: [], list: { object: 'list', data: [] } } as unknown as Service['pictures'];
+    const service = {
+      repository,
+      pictures,
+      isDraining: false,
+      modelControl: 'explicit',
+      timeout: 1000,
+    } as Service;
     const app = await createHttpServer(service, { maxBody: 1000 });
     await app.ready();
     const registered = registeredIn(app.printRoutes({ commonPrefix: false }));

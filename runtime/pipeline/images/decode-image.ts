@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import type { Sharp } from 'sharp';
 import { IpgraftError } from '../../../compiler/errors.js';
 import { printable } from '../../../compiler/printable.js';
 import type { RgbImage } from './rgb-image.js';
@@ -49,11 +50,7 @@ export async function readImage(path: string): Promise<RgbImage> {
  * @throws IpgraftError `PIPELINE_IMAGE` for what is no image of a known format, is damaged, or has more than 64 megapixels
  */
 export async function decodeImage(bytes: Uint8Array, name: string): Promise<RgbImage> {
-  if (bytes.length > LONGEST_FILE || !BEGINNINGS.some((beginning) => beginsWith(bytes, beginning)))
-    throw refusal(name, 'it is no image that can be read');
-  const { default: sharp } = await import('sharp');
-  try {
-    const image = sharp(bytes, { limitInputPixels: MOST_PIXELS, failOn: 'error', pages: 1 });
+  return withSharp(bytes, name, async (image) => {
     const { data, info } = await image
       .rotate()
       .toColourspace('srgb')
@@ -63,6 +60,26 @@ export async function decodeImage(bytes: Uint8Array, name: string): Promise<RgbI
     const { buffer, byteOffset, length } = data;
     const pixels = new Uint8Array(buffer, byteOffset, length);
     return { width: info.width, height: info.height, data: info.channels === 1 ? spread(pixels) : pixels };
+  });
+}
+
+/**
+ * The size that {@link decodeImage} would give, by the head of the file alone.
+ * @throws IpgraftError `PIPELINE_IMAGE` as {@link decodeImage}, but for damage behind the head
+ */
+export async function imageSides(
+  bytes: Uint8Array,
+  name: string,
+): Promise<{ readonly width: number; readonly height: number }> {
+  return withSharp(bytes, name, async (image) => (await image.metadata()).autoOrient);
+}
+
+async function withSharp<T>(bytes: Uint8Array, name: string, work: (image: Sharp) => Promise<T>): Promise<T> {
+  if (bytes.length > LONGEST_FILE || !BEGINNINGS.some((beginning) => beginsWith(bytes, beginning)))
+    throw refusal(name, 'it is no image that can be read');
+  const { default: sharp } = await import('sharp');
+  try {
+    return await work(sharp(bytes, { limitInputPixels: MOST_PIXELS, failOn: 'error', pages: 1 }));
   } catch (cause) {
     const { message } = cause as Error;
     throw refusal(

@@ -7,9 +7,10 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * The value of a JSON text. A key called `__proto__` is a field like others.
+ * @param notJson what is said of what is no JSON; the header that tells its length is to blame where nothing is
  * @throws IpgraftError `SERVER_REQUEST` for what is not JSON in UTF-8 or is deeper than 100 levels
  */
-export function parseJson(bytes: Uint8Array): unknown {
+export function parseJson(bytes: Uint8Array, notJson?: string): unknown {
   refuseDepth(bytes);
   let text: string;
   try {
@@ -20,6 +21,7 @@ export function parseJson(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(text);
   } catch {
+    if (notJson !== undefined) throw refusal(notJson);
     if (/[[,:]\s*-?(NaN|Infinity)\b/.test(text))
       throw refusal('NaN and Infinity are not JSON: send this tensor as binary data (binary_data=True)');
     throw refusal(

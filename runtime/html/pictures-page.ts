@@ -75,7 +75,6 @@ ${FAULT('seed')}
 ${MORE}
 <div id="go">
 <button type="submit" id="generate">Generate <kbd>Ctrl ⏎</kbd></button>
-<button type="button" id="cancel" hidden>Cancel <kbd>Esc</kbd></button>
 </div>
 <p class="fault" id="fault-all" role="alert" hidden></p>
 </form>`;
@@ -85,7 +84,10 @@ const STAGE = html`<section id="stage" aria-labelledby="stage-title">
 <div id="frame"><p id="nothing">A picture appears here. Its prompt is on the <span class="wide-only">left</span><span class="narrow-only">top</span>.</p></div>
 <div id="progress" hidden>
 <progress id="bar" aria-labelledby="progress-words"></progress>
-<p id="progress-words"></p>
+<div class="bar">
+<p id="progress-words" class="grow"></p>
+<button type="button" id="cancel">Cancel <kbd>Esc</kbd></button>
+</div>
 </div>
 <p id="status" role="status" class="unseen"></p>
 <div id="about" hidden></div>

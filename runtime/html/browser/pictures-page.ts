@@ -62,8 +62,8 @@ async function make(wish: Wish, pipeline: ServedPipeline, onShot: (shot: Shot) =
   const controller = new AbortController();
   running = controller;
   clearFaults();
-  setRunning(true);
   progress.start();
+  setRunning(true);
   let count = 0;
   let words = '';
   try {
@@ -76,7 +76,7 @@ async function make(wish: Wish, pipeline: ServedPipeline, onShot: (shot: Shot) =
         started: (steps) => progress.begin(steps),
         step(step, steps, previews) {
           progress.step(step, steps);
-          stage.showPreviews(previews);
+          stage.showPreviews(previews, wish);
         },
         async made(made) {
           const shot = await shotOf(wish, pipeline, made);
@@ -136,12 +136,14 @@ function tell(error: unknown): void {
 }
 
 function setRunning(isRunning: boolean): void {
-  const [gone, there] = isRunning ? ['generate', 'cancel'] : ['cancel', 'generate'];
-  const hadFocus = document.activeElement === byId(gone!);
-  byId(gone!).hidden = true;
-  byId(there!).hidden = false;
-  if (hadFocus) byId(there!).focus({ preventScroll: true });
+  const [button, cancel] = [byId<HTMLButtonElement>('generate'), byId('cancel')];
+  const hadFocus = document.activeElement === (isRunning ? button : cancel);
+  button.disabled = isRunning;
+  byId('progress').hidden = !isRunning;
   byId('stage').setAttribute('aria-busy', `${isRunning}`);
+  if (hadFocus) (isRunning ? cancel : button).focus({ preventScroll: true });
+  // On a phone the picture is far below.
+  if (isRunning) byId('stage').scrollIntoView({ block: 'nearest' });
 }
 
 offerTheme();

@@ -32,7 +32,7 @@ export class AdapterField {
     this.adapter = adapter;
     this.settings = settings;
     this.onChange = onChange;
-    const name = shown(adapter.name);
+    const name = shown(adapter.name.replace(/\.(safetensors|bin)$/, ''));
     this.presets = layerPresets(adapter);
     const most = adapter.images;
     this.images = new ImageField(
@@ -110,7 +110,7 @@ export class AdapterField {
     return element(
       'details',
       { class: 'layers', ...(isEditable && { open: '' }) },
-      element('summary', {}, 'By layer'),
+      element('summary', {}, isEditable ? 'By layer' : 'By layer: one scale for all'),
       ...(isEditable ? [element('label', { class: 'preset' }, 'Preset', this.preset)] : []),
       this.map.element,
       element('p', { class: 'hint' }, hint),

@@ -1,4 +1,5 @@
 import { element } from '../elements.js';
+import { framed } from './framed.js';
 import { altOf, type Shot } from './shot.js';
 
 /** Two pictures of one size over each other, under a divider that a pointer or the arrow keys move. */
@@ -12,7 +13,7 @@ export function comparison(before: Shot, after: Shot, words: { before: string; a
     'aria-label': `How much of ${words.before} is to be seen beside ${words.after}`,
   });
   const picture = ({ image }: Shot, alt: string, kind: string) =>
-    element('img', { src: image.url, alt, class: kind, width: `${image.width}`, height: `${image.height}` });
+    element('img', { src: image.url, alt, class: kind });
   const frame = element(
     'div',
     { class: 'comparison' },
@@ -29,5 +30,5 @@ export function comparison(before: Shot, after: Shot, words: { before: string; a
   };
   slider.addEventListener('input', move);
   move();
-  return frame;
+  return framed(frame, after.image);
 }

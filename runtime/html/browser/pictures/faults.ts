@@ -43,6 +43,13 @@ export function showFault(place: string, message: string): void {
   else fields[0]!.focus();
 }
 
+/** Forgets what was wrong with a field, since it is another now. */
+export function clearFaultOf(field: Element): void {
+  for (const id of field.getAttribute('aria-describedby')?.split(' ') ?? [])
+    if (id.startsWith('fault-')) byId(id).hidden = true;
+  field.removeAttribute('aria-invalid');
+}
+
 /** Forgets what was wrong. */
 export function clearFaults(): void {
   for (const fault of document.querySelectorAll<HTMLElement>('#wish .fault')) fault.hidden = true;

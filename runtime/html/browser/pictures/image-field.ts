@@ -8,6 +8,8 @@ export class ImageField {
   private readonly fault = element('p', { class: 'fault', role: 'alert', hidden: '' });
   private readonly file: HTMLInputElement;
   private readonly zone: HTMLElement;
+  private readonly words = element('span', { class: 'zone-words', 'aria-hidden': 'true' });
+  private readonly what: string;
   private images: readonly PickedImage[] = [];
   private readonly most: number;
   private readonly onChange: () => void;
@@ -17,6 +19,7 @@ export class ImageField {
    * @param most how many there may be: one more takes the place of the last
    */
   constructor(what: string, most: number, onChange: () => void) {
+    this.what = what;
     this.most = most;
     this.onChange = onChange;
     this.file = element('input', {
@@ -26,9 +29,9 @@ export class ImageField {
       class: 'file',
       ...(most > 1 && { multiple: '' }),
     });
-    const words = element('span', { class: 'zone-words', 'aria-hidden': 'true' }, `+ ${what}`);
-    this.zone = element('div', { class: 'zone' }, this.file, words);
+    this.zone = element('div', { class: 'zone' }, this.file, this.words);
     this.element = element('div', { class: 'image-field' }, this.list, this.zone, this.fault);
+    this.show();
     this.file.addEventListener('change', () => {
       void this.add([...(this.file.files ?? [])]);
       // The same file again is a change too.
@@ -103,6 +106,6 @@ export class ImageField {
       return element('li', {}, picture, remove);
     });
     this.list.replaceChildren(...items);
-    this.zone.classList.toggle('full', !this.hasRoom);
+    this.words.textContent = this.hasRoom ? `+ ${this.what}` : 'Another';
   }
 }

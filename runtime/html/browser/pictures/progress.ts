@@ -10,9 +10,8 @@ export class Progress {
   private readonly bar = byId<HTMLProgressElement>('bar');
   private times: number[] = [];
 
-  /** Shows that something was asked for. */
+  /** Something was asked for. */
   start(): void {
-    byId('progress').hidden = false;
     this.times = [];
     this.wait('Asking the server');
   }
@@ -44,9 +43,8 @@ export class Progress {
       say(`Step ${step} of ${steps}`);
   }
 
-  /** Hides it, and says how it ended. */
+  /** Says how it ended. */
   end(words: string): void {
-    byId('progress').hidden = true;
     say(words);
   }
 

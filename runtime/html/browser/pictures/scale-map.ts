@@ -71,11 +71,18 @@ export class ScaleMap {
 
   private drawBlock({ name, rows }: UnetBox<PlacedLayer>): HTMLElement {
     const indices = rows.flat().map(({ index }) => index);
-    const drawn = rows.map((row) =>
-      element('div', { class: 'bars' }, ...row.map((layer) => this.drawBar(layer, indices))),
-    );
+    const drawn = rows.map((row) => {
+      const bars = element('div', { class: 'bars' }, ...row.map((layer) => this.drawBar(layer, indices)));
+      bars.style.setProperty('--bars', `${row.length}`);
+      return bars;
+    });
     const title = element('span', { class: 'block-name' }, name.replace(/_blocks?\.?/, ' ').trim());
-    return element('div', { class: indices.length === 0 ? 'block empty' : 'block' }, title, ...drawn);
+    return element(
+      'div',
+      { class: indices.length === 0 ? 'block empty' : 'block' },
+      title,
+      element('div', { class: 'attentions' }, ...drawn),
+    );
   }
 
   private drawBar({ index, path, id }: PlacedLayer, block: readonly number[]): HTMLElement {

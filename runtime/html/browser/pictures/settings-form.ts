@@ -1,7 +1,7 @@
 import { shown } from '../../markup.js';
 import { byId, element } from '../elements.js';
 import { AdapterField } from './adapter-field.js';
-import { clearFaults, showFault } from './faults.js';
+import { clearFaultOf, clearFaults, showFault } from './faults.js';
 import { ImageField } from './image-field.js';
 import { imagesIn, type PickedImage } from './picked-image.js';
 import type { ServedPipeline } from './served.js';
@@ -128,12 +128,18 @@ export class SettingsForm {
   }
 
   private listen(): void {
-    byId('wish').addEventListener('input', () => this.store());
+    byId('wish').addEventListener('input', ({ target }) => {
+      clearFaultOf(target as Element);
+      this.store();
+    });
     byId('wish').addEventListener('change', () => this.store());
     this.model.addEventListener('change', () => {
-      const { model } = this.wish;
-      const { prompt, negative, seed } = this.wish;
+      clearFaults();
+      const { model, prompt, negative, seed, images } = this.wish;
       this.take({ ...firstSettings(model, this.pipeline), prompt, negative, seed });
+      this.adapters.forEach((field, i) => {
+        field.images.value = images[i] ?? [];
+      });
     });
     byId('turn').addEventListener('click', () => {
       const [width, height] = [number('width'), number('height')];

@@ -2,8 +2,10 @@ import { byId, element } from '../elements.js';
 import { commandBox } from './command-box.js';
 import { comparison } from './comparison.js';
 import { duration } from './duration.js';
+import { framed } from './framed.js';
 import { shortNumber } from './scale-map.js';
 import { altOf, canCompare, type Shot } from './shot.js';
+import type { Wish } from './wish.js';
 
 /** What may be done with a picture. */
 export interface ShotActions {
@@ -32,21 +34,21 @@ export class Stage {
     this.about.hidden = true;
   }
 
-  /** Shows what may become of the pictures. */
-  showPreviews(addresses: readonly string[]): void {
+  /** Shows what may become the pictures of a wish. */
+  showPreviews(addresses: readonly string[], wish: Wish): void {
     if (addresses.length === 0) return;
     this.about.hidden = true;
-    const images = addresses.map((src, i) =>
-      element('img', { src, alt: `Preview${addresses.length > 1 ? ` ${i + 1}` : ''}`, class: 'preview' }),
-    );
+    const images = addresses.map((src, i) => {
+      const alt = addresses.length === 1 ? 'Preview' : `Preview ${i + 1}`;
+      return framed(element('img', { src, alt }), wish);
+    });
     this.show(images.length === 1 ? images : [element('div', { class: 'several' }, ...images)]);
   }
 
   /** Shows a picture, with what is known of it and what may be done with it. */
   showShot(shot: Shot): void {
     const { image } = shot;
-    const size = { width: `${image.width}`, height: `${image.height}` };
-    this.show([element('img', { src: image.url, alt: altOf(shot), class: 'shown', ...size })]);
+    this.show([framed(element('img', { src: image.url, alt: altOf(shot), class: 'shown' }), image)]);
     this.tell(shot);
   }
 

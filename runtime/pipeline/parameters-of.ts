@@ -19,7 +19,7 @@ export function parametersOf(
   const adapters = (pipeline.unet.graft?.adapters ?? []).flatMap(({ name }, i) => {
     const prompt = request.adapters[i];
     if (prompt === undefined || (prompt.images.length === 0 && prompt.embeds === undefined)) return [];
-    return [typeof prompt.scale === 'number' ? `${name} ${prompt.scale}` : name];
+    return [prompt.scale === undefined ? name : `${name} ${JSON.stringify(prompt.scale)}`];
   });
   return parametersText({
     ...request,

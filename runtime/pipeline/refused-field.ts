@@ -39,6 +39,7 @@ function soughtBy(issue: Issue): string {
     case 'too_small':
       return `${issue.inclusive ? '' : 'more than '}${issue.minimum}${UNITS[issue.origin] ?? ''}${issue.inclusive ? ' at least' : ''}`;
     case 'invalid_union':
+      if (issue.message.startsWith('sought ')) return issue.message.slice(7);
       return [...new Set(issue.errors.flat().map(soughtBy))].join(' or ');
     default:
       return 'another value';

@@ -6,6 +6,7 @@ import { RateLimit } from '../../runtime/serve/rate-limit.js';
 import type { Service } from '../../runtime/serve/service.js';
 import { echoModel, failing } from './echo-model.js';
 import { type Answer, ask, startServer, stopServers } from './http-server.js';
+import { pipelinesFolder, startPictureServer } from './picture-server.js';
 
 interface Response {
   readonly $ref?: string;
@@ -196,8 +197,28 @@ describe('the OpenAPI document', () => {
     checkAnswer(document, ['POST', infer], unknown);
     // All that succeed have done so.
     for (const [method, path, { responses }] of operations(document))
-      if ('200' in responses && !/repository\/models/.test(path))
+      if ('200' in responses && !/repository\/models|images/.test(path))
         assert.ok(seen.has(`${method} ${path} 200`), path);
+  });
+
+  it('pictures too', async () => {
+    const { url } = await startPictureServer(await pipelinesFolder({ fox: [[]] }));
+    const { json: document } = await ask(`${url}/openapi.json`);
+    const path = '/v1/images/generations';
+    for (const [body, status, init] of [
+      [{ prompt: 'a fox', steps: 1, n: 2 }, 200, {}],
+      [{ prompt: 'a fox', steps: 1, stream: true }, 200, {}],
+      [{ prompt: 1 }, 400, {}],
+      [{ prompt: 'a fox' }, 403, { headers: { origin: 'https://evil.example' } }],
+      [{ prompt: 'a fox', model: 'nothing' }, 404, {}],
+      [Buffer.alloc(2 * 1024 * 1024, ' '), 413, {}],
+      [{ prompt: 'a fox' }, 415, { headers: { 'content-encoding': 'br' } }],
+    ] as const) {
+      const answer = await ask(url + path, { body, ...init });
+      assert.equal(answer.status, status);
+      checkAnswer(document, ['POST', path], answer);
+    }
+    checkAnswer(document, ['GET', '/v1/models'], await ask(`${url}/v1/models`));
   });
 
   it('loading and unloading too', async () => {

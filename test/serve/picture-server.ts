@@ -51,13 +51,13 @@ export async function startPictureServer(
     open: () => open(),
   };
   const loadModel = async (path: string): Promise<ServedModel> => {
-    const component = await loadComponent(path, { threads: 1 });
+    const component = await loadOnce(path);
     return {
       ...component,
       async infer(inputs, asked = {}) {
         if (path.includes('/unet/')) {
           begun++;
-          await opened;
+          await Promise.race([opened, givenUp(asked.signal)]);
         }
         return { ...(await component.infer(inputs, asked)), times: NO_TIMES };
       },
@@ -71,6 +71,19 @@ export async function startPictureServer(
     { folder, pictures: { workers, queueSize, loadModel, limits, ...pictures }, ...options },
   );
   return { ...server, gate };
+}
+
+/** Fails when the signal comes, as runs in other processes do. */
+function givenUp(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+}
+
+const loaded = new Map<string, ReturnType<typeof loadComponent>>();
+
+function loadOnce(path: string): ReturnType<typeof loadComponent> {
+  const component = loaded.get(path) ?? loadComponent(path, { threads: 1 });
+  loaded.set(path, component);
+  return component;
 }
 
 const NO_TIMES = { queue: 0, computeInput: 0, computeInfer: 0, computeOutput: 0 };

@@ -6,6 +6,7 @@ import { generate } from '../../runtime/pipeline/generate.js';
 import { decodeImage } from '../../runtime/pipeline/images/decode-image.js';
 import { loadComponent } from '../../runtime/pipeline/load-component.js';
 import { openPipeline } from '../../runtime/pipeline/open-pipeline.js';
+import type { Pipeline } from '../../runtime/pipeline/pipeline.js';
 import { GENEROUS_LIMITS, type PictureRequestInput, pictureRequest } from '../../runtime/pipeline/request.js';
 import { SCHEDULER_NAMES } from '../../runtime/pipeline/schedulers/scheduler.js';
 import { fixturePath } from '../fixtures.js';
@@ -27,17 +28,18 @@ describe('pictures over HTTP', () => {
   let folder: string;
   let url: string;
   /** What `generate` makes of a request with the pipeline `adapted`. */
-  const generated = async (request: PictureRequestInput) => {
-    const load = (path: string) => loadComponent(path, { threads: 1 });
-    const pipeline = await openPipeline(await readPipelineFolder(join(folder, 'adapted')), load);
-    return generate(pipeline, pictureRequest(request, GENEROUS_LIMITS));
-  };
+  let pipeline: Pipeline;
+  const generated = (request: PictureRequestInput) =>
+    generate(pipeline, pictureRequest(request, GENEROUS_LIMITS));
   const post = (body: unknown) => ask(`${url}/v1/images/generations`, { body });
   before(async () => {
     folder = await pipelinesFolder({
       adapted: [['sd15-base'], { tokens: 'embeds', scale: 'layers' }],
     });
-    ({ url } = await startPictureServer(folder));
+    const load = (path: string) => loadComponent(path, { threads: 1 });
+    pipeline = await openPipeline(await readPipelineFolder(join(folder, 'adapted')), load);
+    const limits = { pixels: 96 * 64, steps: 20, pictures: 3, prompt: 500 };
+    ({ url } = await startPictureServer(folder, { limits }));
   });
   after(stopServers);
 
@@ -45,10 +47,10 @@ describe('pictures over HTTP', () => {
     const { json } = await ask(`${url}/v1/models`);
     assert.equal(json.object, 'list');
     assert.equal(json.data.length, 1);
-    const [{ created, pipeline, ...model }] = json.data;
+    const [{ created, pipeline: about, ...model }] = json.data;
     assert.deepEqual(model, { id: 'adapted', object: 'model', owned_by: 'ipgraft' });
     assert.ok(Math.abs(created - Date.now() / 1000) < 60);
-    const { schedulers, limits, adapters, ...facts } = pipeline;
+    const { schedulers, limits, adapters, ...facts } = about;
     assert.deepEqual(facts, {
       kind: 'sd',
       width: 32,
@@ -60,10 +62,10 @@ describe('pictures over HTTP', () => {
       masks: false,
     });
     assert.deepEqual(schedulers, SCHEDULER_NAMES);
-    assert.deepEqual(limits, { pixels: 4096, steps: 20, pictures: 3, prompt: 500 });
+    assert.deepEqual(limits, { pixels: 6144, steps: 20, pictures: 3, prompt: 500 });
     const [{ layers, ...adapter }] = adapters;
     assert.deepEqual(adapter, {
-      name: 'sd15-base',
+      name: 'sd15-base.safetensors',
       family: 'base',
       images: 1,
       encoder: true,
@@ -101,27 +103,27 @@ describe('pictures over HTTP', () => {
     const load = async (name: string) => decodeImage(picture(name), name);
     const made = await generated({
       ...FOX,
-      initImage: await load('init'),
+      initImage: await load('scene'),
       mask: await load('mask'),
       strength: 0.5,
-      adapters: [{ images: [await load('style')], scale: 0.4 }],
+      adapters: [{ images: [await load('one')], scale: 0.4 }],
     });
     const { status, json } = await post({
       ...FOX,
-      init_image: `data:image/png;base64,${base64('init')}`,
+      init_image: `data:image/png;base64,${base64('scene')}`,
       mask: base64('mask'),
       strength: 0.5,
-      image_prompts: [base64('style')],
+      image_prompts: [base64('one')],
       scale: 0.4,
     });
     assert.equal(status, 200, JSON.stringify(json));
     assert.deepEqual(await decoded(json.data[0].b64_json), made.pictures[0]!.image);
     const same = await post({
       ...FOX,
-      init_image: base64('init'),
+      init_image: base64('scene'),
       mask: base64('mask'),
       strength: 0.5,
-      image_prompts: [{ images: [base64('style')], scale: 0.4 }],
+      image_prompts: [{ images: [base64('one')], scale: 0.4 }],
       scale: 0.9,
     });
     assert.equal(same.json.data[0].b64_json, json.data[0].b64_json);
@@ -200,7 +202,7 @@ describe('pictures over HTTP', () => {
     ['steps beyond the limit', { steps: 21 }, 'steps', /20 at most, found 21/],
     ['half a step', { steps: 1.5 }, 'steps', /sought a whole number/],
     ['pictures beyond the limit', { n: 4 }, 'n', /3 at most, found 4/],
-    ['pixels beyond the limit', { size: '128x64' }, 'size', /4096 pixels at most, found 128x64/],
+    ['pixels beyond the limit', { size: '128x64' }, 'size', /6144 pixels at most, found 128x64/],
     ['a side that the UNet does not halve', { size: '40x32' }, 'size', /a multiple of 16, found 40/],
     ['no size', { size: 'large' }, 'size', /WIDTHxHEIGHT/],
     ['a size of numbers without end', { size: `${'9'.repeat(400)}x1` }, 'size', /WIDTHxHEIGHT/],
@@ -212,7 +214,7 @@ describe('pictures over HTTP', () => {
     ['a file', { image_prompts: ['file:///etc/passwd'] }, 'image_prompts[0]', /not fetched/],
     ['no base64', { init_image: 'AAA*AAAA' }, 'init_image', /not base64/],
     ['no image', { image_prompts: [btoa('<svg/>')] }, 'image_prompts[0]', /no image/],
-    ['half an image', { init_image: base64('init').slice(0, 40) }, 'init_image', /cannot be decoded/],
+    ['half an image', { init_image: base64('scene').slice(0, 40) }, 'init_image', /cannot be decoded/],
     ['a mask alone', { mask: base64('mask') }, 'init_image', /a picture to paint in/],
     [
       'images for no adapter',
@@ -222,17 +224,17 @@ describe('pictures over HTTP', () => {
     ],
     [
       'more images than are read',
-      { image_prompts: [{ images: [base64('style'), base64('style')] }] },
+      { image_prompts: [{ images: [base64('one'), base64('one')] }] },
       'image_prompts[0]',
       /1 images at most, found 2/,
     ],
     [
       'a scale that is none',
-      { image_prompts: [base64('style')], scale: 'much' },
+      { image_prompts: [base64('one')], scale: 'much' },
       'image_prompts[0].scale',
       /number/,
     ],
-    ['too few scales', { image_prompts: [base64('style')], scale: [1] }, null, /scales, one for each/],
+    ['too few scales', { image_prompts: [base64('one')], scale: [1] }, null, /scales, one for each/],
   ] as const)
     it(`refuses ${what} by name`, async () => {
       const { status, json } = await post({ ...FOX, ...fields });

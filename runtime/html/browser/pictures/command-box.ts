@@ -18,11 +18,7 @@ export function commandBox(command: CommandFor): HTMLElement {
   const write = () => {
     text.textContent = LANGUAGES[language](command);
   };
-  const choice = element(
-    'fieldset',
-    { id: 'command-language', class: 'choice' },
-    element('legend', { class: 'unseen' }, 'Language'),
-  );
+  const choice = element('fieldset', { id: 'command-language', class: 'choice', 'aria-label': 'Language' });
   offerChoice(choice, Object.keys(LANGUAGES) as Language[], language, (name) => {
     language = name;
     write();

@@ -36,7 +36,11 @@ describe('the page for people', () => {
   it('is open and names no model; nothing but its own style and script may run in it, and no frame hold it', async () => {
     const token = 'secret';
     const models = await startServer({ 'a-secret-model': echoModel() }, { token });
-    const pictures = await startPictureServer(await pipelinesFolder({ 'a-secret-model': [[]] }), {}, { token });
+    const pictures = await startPictureServer(
+      await pipelinesFolder({ 'a-secret-model': [[]] }),
+      {},
+      { token },
+    );
     for (const [url, title] of [
       [`${models.url}/`, 'Models'],
       [`${models.url}/models`, 'Models'],

@@ -94,7 +94,7 @@ export function generateCommand(terminal: Terminal): Command {
     )
     .option(
       '--scale <s>',
-      'how strongly images count: a number, or JSON with one per layer (repeatable)',
+      'how strongly images count: a number, or JSON with one per layer or block (repeatable)',
       collect,
       [],
     )

@@ -43,13 +43,30 @@ const embeds = z.object({
   face: z.optional(values),
 });
 
+const numbers = z.array(z.number()).check(z.minLength(1));
+
+/** Of a part of the UNet: one number, or for each block (`block_0`, …) one, or one for each of its attentions. */
+const scaleOfPart = z.union([z.number(), z.record(z.string(), z.union([z.number(), numbers]))]);
+
+/** As diffusers' `set_ip_adapter_scale` takes it; what is not named is 0. */
+const scaleByBlock = z.strictObject({
+  down: z.optional(scaleOfPart),
+  mid: z.optional(z.union([z.number(), numbers])),
+  up: z.optional(scaleOfPart),
+});
+
 const adapterPrompt = z.object({
   /** What the picture is to look like. */
   images: z._default(z.array(image), []),
   /** The same as an encoder gives it, in the place of images. */
   embeds: z.optional(embeds),
-  /** How strongly it counts: one number, or one for each cross-attention in checkpoint order. The model's own default, or 1. */
-  scale: z.optional(z.union([z.number(), z.array(z.number()).check(z.minLength(1))])),
+  /** How strongly it counts: one number, one for each cross-attention in checkpoint order, or by block. The model's own default, or 1. */
+  scale: z.optional(
+    z.union(
+      [z.number(), numbers, scaleByBlock],
+      'sought a number, a list with one per cross-attention, or a dictionary with down, mid and up',
+    ),
+  ),
   /** From and to which share of the steps it counts. */
   start: z._default(share, 0),
   end: z._default(share, 1),

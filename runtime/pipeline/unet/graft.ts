@@ -1,6 +1,11 @@
-import { METADATA_PREFIX } from '../../../passes/stamp-metadata.js';
+import { parseJournal } from '../../../compiler/edit/journal.js';
+import { revert } from '../../../compiler/edit/revert.js';
+import type { Graph } from '../../../compiler/onnx/graph.js';
+import type { PlacedAttention } from '../../../passes/diffusers-scale.js';
+import { locateCrossAttention } from '../../../passes/locate-cross-attention.js';
+import { JOURNAL_KEY, METADATA_PREFIX } from '../../../passes/stamp-metadata.js';
 import { openModel } from '../../open.js';
-import { readStamp } from '../../stamp.js';
+import { type ReadStamp, readStamp } from '../../stamp.js';
 
 /** One adapter inside a UNet. */
 export interface GraftedAdapter {
@@ -29,11 +34,14 @@ export interface Graft {
   readonly masks: boolean;
   /** Who says how strongly images count: an input with one number per adapter, per layer, per row; one with a default; nobody. */
   readonly scale: 'input' | 'layers' | 'rows' | 'optional' | 'constant';
+  /** Its cross-attentions in checkpoint order, where each takes a scale of its own; else none. */
+  readonly layers: readonly PlacedAttention[];
 }
 
 /**
  * Reads how a UNet was patched; `null` for one that was not, or whose stamp tells of no adapter.
- * @throws IpgraftError `MODEL_*`, `WIRE_*`, `MODEL_NOT_PATCHED` where the stamp cannot be read
+ * @throws IpgraftError `MODEL_*`, `WIRE_*`, `MODEL_NOT_PATCHED` where the stamp cannot be read; `EDIT_*`, `MATCH_*` where layers have scales and the
+ *   journal does not lead back to a UNet
  */
 export async function readGraft(path: string): Promise<Graft | null> {
   const model = await openModel(path);
@@ -56,10 +64,24 @@ export async function readGraft(path: string): Promise<Graft | null> {
       batched: options.batched,
       masks: options.masks,
       scale: scaleKind(options.scale),
+      layers: options.scale === 'layers' ? layersOf(model.graph, stamp, options.patterns) : [],
     };
   } finally {
     await model.close();
   }
+}
+
+/** Found in the base, as when it was patched: columns also count what a pattern left out. */
+function layersOf(
+  graph: Graph,
+  { 'ipgraft.input': textInput }: ReadStamp,
+  patterns: readonly string[],
+): PlacedAttention[] {
+  const base = revert(graph, parseJournal(graph.metadata.get(JOURNAL_KEY) ?? ''));
+  return locateCrossAttention(base, { textInput, patterns }).attentions.map(({ id, place }) => ({
+    id,
+    place,
+  }));
 }
 
 function scaleKind(scale: string): Graft['scale'] {

@@ -99,7 +99,7 @@ export async function createHttpServer(service: Service, options: HttpOptions): 
   addModelRoutes(app, service);
   addRepositoryRoutes(app, service);
   addInferRoute(app, service);
-  addImageRoutes(app, service);
+  await addImageRoutes(app, service, maxBody);
   addPageRoutes(app, service.pictures.pipelines.length > 0);
   addDescriptionRoute(app, service, options, routes);
   refuseOtherMethods(app, routes);

@@ -96,7 +96,7 @@ export async function generate(
     ...(onStep && { onStep }),
     ...(signal && { signal }),
   });
-  const images = picturesOf(await decodeLatents(pipeline, latents, run));
+  const images = await picturesOf(await decodeLatents(pipeline, latents, run));
   return {
     pictures: images.map((image, i) => ({ image, seed: seeds[i]! })),
     latents,
@@ -186,15 +186,15 @@ async function imagesOf(
     adapters.push({ adapter, prompt, row });
   }
   const widths = imageWidths(await pipeline.models.load('unet'), graft, textWidth);
-  return new ImageConditions(graft, adapters, rows, widths, masksOf(graft, request, size));
+  return new ImageConditions(graft, adapters, rows, widths, await masksOf(graft, request, size));
 }
 
 /** `ip_mask` [images, 1, height, width]: a mask for each image, all of the picture where none is given. */
-function masksOf(
+async function masksOf(
   { adapters, masks }: Graft,
   request: PictureRequest,
   { width, height }: Size,
-): Values | null {
+): Promise<Values | null> {
   const given = request.adapters.map((prompt) => prompt.masks);
   if (!masks) {
     if (given.every((each) => each.length === 0)) return null;
@@ -206,24 +206,25 @@ function masksOf(
     );
   }
   const everywhere = { dims: [1, 1, height, width], data: new Float32Array(width * height).fill(1) };
-  return stackRows(
-    adapters.flatMap(({ name, images }, index) => {
-      const own = given[index] ?? [];
-      if (own.length > 0 && own.length !== images)
-        throw new IpgraftError(
-          'PIPELINE_IMAGE_PROMPT',
-          `${name}: sought ${images} masks, found ${own.length}`,
-          {
-            adapter: name,
-            sought: images,
-            found: own.length,
-          },
-        );
-      return Array.from({ length: images }, (_, i) =>
-        own[i] === undefined ? everywhere : maskPixels(own[i], width, height),
+  const rows: Values[] = [];
+  for (const [index, { name, images }] of adapters.entries()) {
+    const own = given[index] ?? [];
+    if (own.length > 0 && own.length !== images)
+      throw new IpgraftError(
+        'PIPELINE_IMAGE_PROMPT',
+        `${name}: sought ${images} masks, found ${own.length}`,
+        {
+          adapter: name,
+          sought: images,
+          found: own.length,
+        },
       );
-    }),
-  );
+    for (let i = 0; i < images; i++) {
+      const mask = own[i];
+      rows.push(mask === undefined ? everywhere : await maskPixels(mask, width, height));
+    }
+  }
+  return stackRows(rows);
 }
 
 /** Numbers for all pictures, each from its own generator. */

@@ -196,6 +196,63 @@ describe('pictures over HTTP', () => {
     assert.match(json.warnings[0], /^prompt: .*cut: /);
   });
 
+  it('takes forms, with images as files', async () => {
+    const form = (
+      fields: Readonly<Record<string, string>>,
+      files: Readonly<Record<string, readonly Uint8Array[]>>,
+    ) => {
+      const made = new FormData();
+      for (const [name, text] of Object.entries(fields)) made.append(name, text);
+      for (const [name, each] of Object.entries(files))
+        for (const bytes of each) made.append(name, new Blob([new Uint8Array(bytes)]), 'image.png');
+      return made;
+    };
+    const send = async (body: FormData | string, headers = {}) => {
+      const answer = await fetch(`${url}/v1/images/generations`, { method: 'POST', body, headers });
+      return { status: answer.status, text: await answer.text() };
+    };
+    const fields = { prompt: 'a fox in the snow', steps: '2', seed: '5', strength: '0.5' };
+    const files = {
+      image_prompts: [picture('one')],
+      init_image: [picture('scene')],
+      mask: [picture('mask')],
+    };
+    const sent = await send(form({ ...fields, scale: '0.4' }, files));
+    assert.equal(sent.status, 200, sent.text);
+    const { json } = await post({
+      ...FOX,
+      strength: 0.5,
+      image_prompts: [base64('one')],
+      scale: 0.4,
+      init_image: base64('scene'),
+      mask: base64('mask'),
+    });
+    assert.equal(JSON.parse(sent.text).data[0].b64_json, json.data[0].b64_json);
+    const streamed = await send(form({ ...fields, stream: 'true' }, { 'image_prompts[]': [picture('one')] }));
+    assert.match(streamed.text, /event: image_generation.completed/);
+    const many = Array.from({ length: 65 }, () => Buffer.from('x'));
+    for (const [refused, status, words] of [
+      [form({ ...fields, steps: 'two' }, {}), 400, /steps: sought number, found “two”/],
+      [form(fields, { document: [Buffer.from('x')] }), 400, /document: it takes no file/],
+      [form(fields, { mask: [picture('mask'), picture('mask')] }), 400, /mask: it came twice/],
+      [form(fields, { image_prompts: [picture('one'), picture('two')] }), 400, /each of 1 adapters, found 2/],
+      [form(fields, { init_image: [Buffer.from('no image')] }), 400, /init_image: it is no image/],
+      [form({ ...fields, image_prompts: '[null]' }, files), 400, /files or a field, found both/],
+      [form(fields, { image_prompts: many }), 413, /limit/],
+      [form(fields, { init_image: [Buffer.alloc(2 * 1024 * 1024)] }), 413, /maximum allowed/],
+      [form(Object.fromEntries(many.map((_, i) => [`f${i}`, ''])), {}), 413, /limit/],
+    ] as const) {
+      const answer = await send(refused);
+      assert.equal(answer.status, status, answer.text);
+      assert.match(JSON.parse(answer.text).error.message, words);
+    }
+    const broken = { 'content-type': 'multipart/form-data; boundary=x' };
+    for (const body of ['', '--x', '--x\r\ncontent-disposition: form-data; name="prompt"\r\n\r\nfox'])
+      assert.equal((await send(body, broken)).status, 400, body);
+    assert.equal((await send('', { 'content-type': 'multipart/form-data' })).status, 400);
+    assert.equal((await send('--x--', { ...broken, 'content-encoding': 'gzip' })).status, 415);
+  });
+
   for (const [what, fields, param, words] of [
     ['no prompt', { prompt: undefined }, 'prompt', /sought string, found nothing/],
     ['a long prompt', { prompt: 'x'.repeat(501) }, 'prompt', /500 characters at most, found 501/],

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { Sharp } from 'sharp';
 import { IpgraftError } from '../../../compiler/errors.js';
 import { printable } from '../../../compiler/printable.js';
+import { Turns } from '../turns.js';
 import type { RgbImage } from './rgb-image.js';
 
 /** A picture of 64 megapixels takes 200 MB once decoded. */
@@ -59,7 +60,11 @@ export async function decodeImage(bytes: Uint8Array, name: string): Promise<RgbI
       .toBuffer({ resolveWithObject: true });
     const { buffer, byteOffset, length } = data;
     const pixels = new Uint8Array(buffer, byteOffset, length);
-    return { width: info.width, height: info.height, data: info.channels === 1 ? spread(pixels) : pixels };
+    return {
+      width: info.width,
+      height: info.height,
+      data: info.channels === 1 ? await spread(pixels) : pixels,
+    };
   });
 }
 
@@ -91,9 +96,15 @@ async function withSharp<T>(bytes: Uint8Array, name: string, work: (image: Sharp
 }
 
 /** Grey as red, green and blue. */
-function spread(grey: Uint8Array): Uint8Array {
+async function spread(grey: Uint8Array): Promise<Uint8Array> {
   const data = new Uint8Array(grey.length * 3);
-  for (let i = 0; i < grey.length; i++) data.fill(grey[i]!, 3 * i, 3 * i + 3);
+  const turns = new Turns();
+  for (let i = 0; i < grey.length; i++) {
+    if (i % 65_536 === 0 && turns.isDue) await turns.give();
+    data[3 * i] = grey[i]!;
+    data[3 * i + 1] = grey[i]!;
+    data[3 * i + 2] = grey[i]!;
+  }
   return data;
 }
 

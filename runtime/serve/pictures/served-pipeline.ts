@@ -5,6 +5,7 @@ import { previews } from '../../pipeline/images/preview.js';
 import type { RgbImage } from '../../pipeline/images/rgb-image.js';
 import { parametersOf } from '../../pipeline/parameters-of.js';
 import type { Pipeline } from '../../pipeline/pipeline.js';
+import { Turns } from '../../pipeline/turns.js';
 import type { ServedModel } from '../backend.js';
 import { LONGEST_TIMER } from '../longest-timer.js';
 import { decodeOrder } from './decode-order.js';
@@ -151,6 +152,7 @@ export class ServedPipeline {
     const onStep = async ({ index, count, latents, predicted }: DenoisedStep) => {
       const seconds = (performance.now() - last) / 1000;
       statistics.steps.observe(seconds);
+      await new Turns().give();
       await follower.onStep?.({
         index,
         count,

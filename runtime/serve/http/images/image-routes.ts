@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { ImageFiles } from '../../pictures/generation-request.js';
 import { readGenerationRequest, readOrder } from '../../pictures/read-order.js';
 import { parseJson } from '../../protocol/json.js';
 import { checkReady, type Service } from '../../service.js';
@@ -8,29 +7,38 @@ import { route } from '../routes.js';
 import { sendJson } from '../send.js';
 import { answerPictures } from './answer-pictures.js';
 import type { Asked } from './asked.js';
+import { type Form, readForm, takeForms } from './multipart.js';
 import { streamPictures } from './stream-pictures.js';
 
 /** Pictures, as OpenAI's API has them. */
-export function addImageRoutes(app: FastifyInstance, service: Service): void {
+export async function addImageRoutes(app: FastifyInstance, service: Service, maxBody: number): Promise<void> {
   const { pictures } = service;
   route(app, 'GET', '/v1/models', (_, reply) => sendJson(reply, pictures.list), {
     dialect: 'openai',
     operation: 'pipelines',
   });
-  route(
-    app,
-    'POST',
-    '/v1/images/generations',
-    async (request, reply) => {
-      checkReady(service);
-      const asked = await read(request, reply);
-      return asked.fields.stream ? streamPictures(asked, reply) : answerPictures(asked, reply);
-    },
-    { dialect: 'openai', operation: 'generatePictures' },
-  );
+  // In a scope of their own: elsewhere bodies are bytes, whatever they are called.
+  await app.register(async (scope) => {
+    if (pictures.pipelines.length > 0) await takeForms(scope);
+    addGenerations(scope);
+  });
+
+  function addGenerations(scope: FastifyInstance) {
+    route(
+      scope,
+      'POST',
+      '/v1/images/generations',
+      async (request, reply) => {
+        checkReady(service);
+        const asked = await read(request, reply);
+        return asked.fields.stream ? streamPictures(asked, reply) : answerPictures(asked, reply);
+      },
+      { dialect: 'openai', operation: 'generatePictures' },
+    );
+  }
 
   async function read(request: FastifyRequest, reply: FastifyReply): Promise<Asked> {
-    const { value, files } = bodyOf(request);
+    const { value, files } = request.isMultipart?.() ? await readForm(request, maxBody) : bodyOf(request);
     const fields = readGenerationRequest(value);
     const pipeline = pictures.find(fields.model ?? undefined);
     // Before images are looked at: who is refused anyway is to cost nothing.
@@ -41,7 +49,7 @@ export function addImageRoutes(app: FastifyInstance, service: Service): void {
   }
 }
 
-function bodyOf({ body }: FastifyRequest): { readonly value: unknown; readonly files: ImageFiles } {
+function bodyOf({ body }: FastifyRequest): Form {
   const bytes = body instanceof Buffer ? body : Buffer.alloc(0);
   return { value: parseJson(bytes, 'the body is no JSON'), files: { image_prompts: [] } };
 }

@@ -64,6 +64,8 @@ describe('pictures over HTTP', () => {
     assert.deepEqual(schedulers, SCHEDULER_NAMES);
     assert.deepEqual(limits, { pixels: 6144, steps: 20, pictures: 3, prompt: 500 });
     const [{ layers, ...adapter }] = adapters;
+    assert.deepEqual(layers[0], { path: 'down_blocks.0.attentions.0.transformer_blocks.0.attn2', id: 1 });
+    assert.ok(layers.at(-1).path.startsWith('mid_block.'));
     assert.deepEqual(adapter, {
       name: 'sd15-base.safetensors',
       family: 'base',

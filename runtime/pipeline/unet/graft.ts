@@ -1,8 +1,7 @@
 import { parseJournal } from '../../../compiler/edit/journal.js';
 import { revert } from '../../../compiler/edit/revert.js';
 import type { Graph } from '../../../compiler/onnx/graph.js';
-import type { PlacedAttention } from '../../../passes/diffusers-scale.js';
-import { locateCrossAttention } from '../../../passes/locate-cross-attention.js';
+import { type CrossAttention, locateCrossAttention } from '../../../passes/locate-cross-attention.js';
 import { JOURNAL_KEY, METADATA_PREFIX } from '../../../passes/stamp-metadata.js';
 import { openModel } from '../../open.js';
 import { type ReadStamp, readStamp } from '../../stamp.js';
@@ -35,8 +34,13 @@ export interface Graft {
   /** Who says how strongly images count: an input with one number per adapter, per layer, per row; one with a default; nobody. */
   readonly scale: 'input' | 'layers' | 'rows' | 'optional' | 'constant';
   /** Its cross-attentions in checkpoint order, where each takes a scale of its own; else none. */
-  readonly layers: readonly PlacedAttention[];
+  readonly layers: readonly GraftedLayer[];
+  /** The scale that holds where none is given: of one with a default, or the one baked in where that is a number; else 1. */
+  readonly defaultScale: number;
 }
+
+/** A cross-attention of a patched UNet. */
+export type GraftedLayer = Pick<CrossAttention, 'id' | 'place' | 'scope'>;
 
 /**
  * Reads how a UNet was patched; `null` for one that was not, or whose stamp tells of no adapter.
@@ -65,6 +69,7 @@ export async function readGraft(path: string): Promise<Graft | null> {
       masks: options.masks,
       scale: scaleKind(options.scale),
       layers: options.scale === 'layers' ? layersOf(model.graph, stamp, options.patterns) : [],
+      defaultScale: Number(/^(?:optional=)?([-+\d.e]+)$/i.exec(options.scale)?.[1] ?? 1),
     };
   } finally {
     await model.close();
@@ -76,11 +81,12 @@ function layersOf(
   graph: Graph,
   { 'ipgraft.input': textInput }: ReadStamp,
   patterns: readonly string[],
-): PlacedAttention[] {
+): GraftedLayer[] {
   const base = revert(graph, parseJournal(graph.metadata.get(JOURNAL_KEY) ?? ''));
-  return locateCrossAttention(base, { textInput, patterns }).attentions.map(({ id, place }) => ({
+  return locateCrossAttention(base, { textInput, patterns }).attentions.map(({ id, place, scope }) => ({
     id,
     place,
+    scope,
   }));
 }
 

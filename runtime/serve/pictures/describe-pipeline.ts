@@ -31,8 +31,8 @@ export function describePipeline({ name, created, pipeline }: ServedPipeline, li
         images: adapter.images,
         encoder: projections[i]!.reads !== null && models.has(projections[i]!.encoder),
         scale: SCALES[graft!.scale],
-        default: 1,
-        layers: [],
+        default: graft!.defaultScale,
+        layers: graft!.layers.map(({ id, scope }) => ({ path: scope, id })),
       })),
     },
   };

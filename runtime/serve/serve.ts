@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ResponseCache } from './cache/response-cache.js';
 import { cannotListen } from './cannot-listen.js';
+import type { Pings } from './grpc/server.js';
 import { ANSWER_TIMEOUT, createHttpServer, type HttpOptions, REQUEST_TIMEOUT } from './http/server.js';
 import { Pictures, type PicturesOptions } from './pictures/pictures.js';
 import { ModelRepository } from './repository/model-repository.js';
@@ -21,6 +22,8 @@ export interface ServeRepositoryOptions extends HttpOptions, Omit<StartOptions, 
   readonly port: number;
   /** Where gRPC is spoken too; 0 for any that is free. */
   readonly grpcPort?: number;
+  /** Of gRPC's connections: every 60 seconds, 20 for an answer, unless told otherwise. */
+  readonly ping?: Pings;
   /** `none`: every model is loaded at the start, and none later. `explicit`: requests load and unload them. */
   readonly modelControl: 'none' | 'explicit';
   /** Milliseconds that a request may take, in the queue included. */
@@ -121,6 +124,7 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
       log: app.log,
       requestTimeout,
       answerTimeout,
+      ...(options.ping && { ping: options.ping }),
     });
   }
 }

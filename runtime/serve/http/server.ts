@@ -11,7 +11,7 @@ import { addImageRoutes } from './images/image-routes.js';
 import { addInferRoute } from './infer-route.js';
 import { limitSending } from './limit-sending.js';
 import { addModelRoutes } from './model-routes.js';
-import { addPageRoute } from './page-route.js';
+import { addPageRoutes } from './page-route.js';
 import { addRepositoryRoutes } from './repository-routes.js';
 import { recordRoutes, refuseOtherMethods } from './routes.js';
 import { sendJson } from './send.js';
@@ -100,7 +100,7 @@ export async function createHttpServer(service: Service, options: HttpOptions): 
   addRepositoryRoutes(app, service);
   addInferRoute(app, service);
   await addImageRoutes(app, service, maxBody);
-  addPageRoute(app);
+  addPageRoutes(app, service.pictures.pipelines.length > 0);
   addDescriptionRoute(app, service, options, routes);
   refuseOtherMethods(app, routes);
   return app;

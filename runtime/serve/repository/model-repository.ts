@@ -245,7 +245,7 @@ export class ModelRepository {
     } catch (error) {
       // What it says may name files of this machine: that is for the log.
       if (!this.loaded.has(name)) this.reasons.set(name, 'failed to load');
-      throw error;
+      throw error instanceof IpgraftError && error.code === 'RUNTIME_LOAD' ? naming(name, error) : error;
     }
     const old = this.loaded.get(name);
     const loadSeconds = (performance.now() - began) / 1000;
@@ -267,6 +267,11 @@ export class ModelRepository {
     await model.close(GRACE);
     this.retiring.delete(model);
   }
+}
+
+/** ONNX Runtime may say no more than that memory is short. */
+function naming(model: string, { code, message, facts, hint, cause }: IpgraftError): IpgraftError {
+  return new IpgraftError(code, `model “${model}”: ${message}`, { model, ...facts }, { hint, cause });
 }
 
 // Triton's words: clients look for them.

@@ -28,7 +28,7 @@ const MEMORY = {
 export const OPERATIONS = {
   page: {
     tag: 'server',
-    summary: 'A page for people: the models, and requests to copy',
+    summary: 'A page for people: pictures where a pipeline is served, or models and requests to copy',
     reply: ['text/html; charset=utf-8', null],
   },
   description: {

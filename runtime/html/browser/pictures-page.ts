@@ -143,7 +143,8 @@ function setRunning(isRunning: boolean): void {
   byId('stage').setAttribute('aria-busy', `${isRunning}`);
   if (hadFocus) (isRunning ? cancel : button).focus({ preventScroll: true });
   // On a phone the picture is far below.
-  if (isRunning) byId('stage').scrollIntoView({ block: 'nearest' });
+  const { top } = byId('stage').getBoundingClientRect();
+  if (isRunning && (top < -100 || top > innerHeight / 2)) byId('stage').scrollIntoView();
 }
 
 offerTheme();

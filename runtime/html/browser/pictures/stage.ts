@@ -88,9 +88,9 @@ export class Stage {
         { class: 'bar' },
         ...(canCompare(shot) ? [button('Compare with scale 0', this.actions.compare)] : []),
         save,
-        button('Use its settings', this.actions.useSettings),
+        button('Use settings', this.actions.useSettings),
         ...(takesImages ? [button('As image prompt', this.actions.usePrompt)] : []),
-        ...(pipeline.init_images ? [button('Start from it', this.actions.useStart)] : []),
+        ...(pipeline.init_images ? [button('As start', this.actions.useStart)] : []),
       ),
       commandBox({
         wish,

@@ -1,6 +1,12 @@
+import type { IpgraftError } from '../compiler/errors.js';
 import { PARTS, type Part } from './checkpoint-order.js';
 import type { CrossAttention } from './locate-cross-attention.js';
-import { badScale } from './scale.js';
+
+/** What must be known of a cross-attention to give it a scale. */
+export type PlacedAttention = Pick<CrossAttention, 'id' | 'place'>;
+
+/** Makes the error for a scale that cannot be meant. */
+type Refuse = (why: string) => IpgraftError;
 
 /**
  * The scale of each cross-attention, by its id, that diffusers gives for one entry of `set_ip_adapter_scale`: a number for all, or a
@@ -9,66 +15,69 @@ import { badScale } from './scale.js';
  *
  * Source: `_maybe_expand_lora_scales_for_one_adapter` in diffusers' loaders/unet_loader_utils.py, which `set_ip_adapter_scale` calls.
  * Unlike there, a block without cross-attentions is refused, not ignored: it is a slip.
- * @throws IpgraftError `OPTION_SCALE`
+ * @throws IpgraftError that `refuse` makes
  */
 export function expandDiffusersScale(
   entry: unknown,
-  attentions: readonly CrossAttention[],
+  attentions: readonly PlacedAttention[],
+  refuse: Refuse,
 ): Map<number, number> {
   if (isScale(entry)) return new Map(attentions.map(({ id }) => [id, entry]));
-  if (!isDictionary(entry)) throw refuse(entry, 'sought a number or a dictionary with down, mid and up');
+  if (!isDictionary(entry)) throw refuse('sought a number or a dictionary with down, mid and up');
   const unknown = Object.keys(entry).find((key) => !(PARTS as readonly string[]).includes(key));
-  if (unknown !== undefined) throw refuse(entry, `sought down, mid and up, found ${unknown}`);
+  if (unknown !== undefined) throw refuse(`sought down, mid and up, found ${unknown}`);
   const scales = new Map<number, number>();
   for (const part of PARTS) {
     const inPart = attentions.filter(({ place }) => place.part === part);
-    if (entry[part] !== undefined) expandPart(entry, entry[part], part, inPart, scales);
+    if (entry[part] !== undefined) expandPart(entry[part], part, inPart, scales, refuse);
   }
   return scales;
 }
 
 function expandPart(
-  entry: unknown,
   value: unknown,
   part: Part,
-  attentions: readonly CrossAttention[],
+  attentions: readonly PlacedAttention[],
   scales: Map<number, number>,
+  refuse: Refuse,
 ): void {
   if (isScale(value)) {
     for (const { id } of attentions) scales.set(id, value);
   } else if (part === 'mid') {
-    expandBlock(entry, value, 'mid', attentions, 0, scales);
+    expandBlock(value, 'mid', attentions, 0, scales, refuse);
   } else {
-    if (!isDictionary(value)) throw refuse(entry, `${part}: sought a number or a dictionary of blocks`);
+    if (!isDictionary(value)) throw refuse(`${part}: sought a number or a dictionary of blocks`);
+    if (attentions.some(({ place }) => place.numbers.length < 2))
+      throw refuse(`${part}: sought a number: the model has no names that tell its blocks`);
     for (const [name, block] of Object.entries(value)) {
       const number = /^block_(\d+)$/.exec(name)?.[1];
       const inBlock = attentions.filter(({ place }) => place.numbers[0] === Number(number));
       if (inBlock.length === 0) {
         const blocks = [...new Set(attentions.map(({ place }) => `block_${place.numbers[0]}`))];
-        throw refuse(entry, `${part} has cross-attentions in ${blocks.join(', ')}, not in ${name}`);
+        throw refuse(`${part} has cross-attentions in ${blocks.join(', ')}, not in ${name}`);
       }
-      expandBlock(entry, block, `${part}.${name}`, inBlock, 1, scales);
+      expandBlock(block, `${part}.${name}`, inBlock, 1, scales, refuse);
     }
   }
 }
 
 /** `attentionNumber`: which number of a place tells the attention within its block. */
 function expandBlock(
-  entry: unknown,
   value: unknown,
   name: string,
-  attentions: readonly CrossAttention[],
+  attentions: readonly PlacedAttention[],
   attentionNumber: number,
   scales: Map<number, number>,
+  refuse: Refuse,
 ): void {
   const within = [...new Set(attentions.map(({ place }) => place.numbers[attentionNumber]))];
   const list = isScale(value) ? within.map(() => value) : value;
   if (!Array.isArray(list) || !list.every(isScale)) {
-    throw refuse(entry, `${name}: sought a number or a list of numbers`);
+    throw refuse(`${name}: sought a number or a list of numbers`);
   }
   const each = list.length === 1 ? within.map(() => list[0] as number) : list;
   if (each.length !== within.length)
-    throw refuse(entry, `${name} has ${within.length} attentions, the list has ${each.length} numbers`);
+    throw refuse(`${name} has ${within.length} attentions, the list has ${each.length} numbers`);
   for (const { id, place } of attentions)
     scales.set(id, each[within.indexOf(place.numbers[attentionNumber])]!);
 }
@@ -80,8 +89,4 @@ function isScale(value: unknown): value is number {
 
 function isDictionary(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function refuse(entry: unknown, why: string) {
-  return badScale(JSON.stringify(entry), why);
 }

@@ -18,7 +18,9 @@ export function parseScale(text: string, attentions: readonly CrossAttention[], 
   const json = parseJson(text);
   const entries = Array.isArray(json) ? json : new Array(adapters).fill(json);
   if (entries.length !== adapters) throw badScale(text, `${entries.length} scales for ${adapters} adapters`);
-  const tables = entries.map((entry) => expandDiffusersScale(entry, attentions));
+  const tables = entries.map((entry) =>
+    expandDiffusersScale(entry, attentions, (why) => badScale(JSON.stringify(entry), why)),
+  );
   return { kind: 'constant', of: (adapter, attention) => tables[adapter]!.get(attention.id) ?? 0 };
 }
 

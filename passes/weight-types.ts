@@ -1,6 +1,5 @@
 import { IpgraftError } from '../compiler/errors.js';
-import type { Part } from './checkpoint-order.js';
-import type { CrossAttention } from './locate-cross-attention.js';
+import type { Part, Place } from './checkpoint-order.js';
 
 /** ComfyUI's names, with hyphens. */
 export const WEIGHT_TYPES = [
@@ -30,6 +29,12 @@ export interface WeightTypeOptions {
   readonly composition?: number;
   /** Of the precise types: what the layers get that are pushed away from the image. Default 1. */
   readonly boost?: number;
+}
+
+/** What is known of a cross-attention. */
+interface PlacedAttention {
+  readonly id: number;
+  readonly place: Place;
 }
 
 /** What a weight type makes of one cross-attention. */
@@ -77,7 +82,7 @@ const FLOOR = 0.05;
  */
 export function layerWeights(
   { name, composition = 1, boost = 1 }: WeightTypeOptions,
-  attentions: readonly CrossAttention[],
+  attentions: readonly PlacedAttention[],
 ): Map<number, LayerWeight> {
   const transformers = transformersOf(attentions);
   const parts = [...transformers.values()].map(({ part }) => part);
@@ -149,12 +154,12 @@ function weigh(
 }
 
 /** What stands in a block in the place of one transformer: all its attentions have this in common. */
-function transformerOf({ place }: CrossAttention): string {
+function transformerOf({ place }: PlacedAttention): string {
   return `${place.part} ${place.numbers.slice(0, place.part === 'mid' ? 1 : 2).join('.')}`;
 }
 
 /** Every transformer in the order in which the UNet runs it. */
-function transformersOf(attentions: readonly CrossAttention[]): Map<string, { index: number; part: Part }> {
+function transformersOf(attentions: readonly PlacedAttention[]): Map<string, { index: number; part: Part }> {
   const order: readonly Part[] = ['down', 'mid', 'up'];
   const found = new Map<string, Part>();
   // Within a part, checkpoint order is the order of running.

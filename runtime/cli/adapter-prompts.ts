@@ -77,15 +77,15 @@ function given<T>(name: string, values: readonly string[], index: number, parse:
   return text === undefined ? {} : { [name]: parse(text) };
 }
 
-/** A number, or numbers in JSON: one for each layer. */
+/** A number; or JSON: a number for each layer, or diffusers' dictionary. */
 function scaleOf(text: string): unknown {
-  if (!text.trim().startsWith('[')) return numberOf('--scale', text);
+  if (!/^\s*[{[]/.test(text)) return numberOf('--scale', text);
   try {
     return JSON.parse(text);
   } catch (cause) {
     throw new IpgraftError(
       'OPTION_INVALID',
-      `--scale ${text}: sought a number, or JSON with one per layer`,
+      `--scale ${text}: sought a number, or JSON with one per layer or block`,
       {},
       { cause },
     );

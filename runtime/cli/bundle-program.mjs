@@ -29,6 +29,7 @@ export async function bundleProgram(entry, outfile) {
       '@tensorflow/*',
       'fastify',
       '@fastify/cors',
+      '@fastify/multipart',
       '@grpc/grpc-js',
       'lru-cache',
       'protobufjs/index.js',

@@ -24,6 +24,8 @@ const assets = {
   SCRIPT: 'dist/runtime/html/browser/report.js',
   SERVE_STYLE: 'runtime/html/style/serve.css',
   SERVE_SCRIPT: 'dist/runtime/html/browser/serve-page.js',
+  PICTURES_STYLE: 'runtime/html/style/pictures-page.css',
+  PICTURES_SCRIPT: 'dist/runtime/html/browser/pictures-page.js',
 };
 const lines = await Promise.all(
   Object.entries(assets).map(async ([name, entry]) => `export const ${name} = ${await inside(entry)};\n`),

@@ -6,15 +6,15 @@ import { readPipelineFolder } from '../pipeline/folder/pipeline-folder.js';
 import { type Generated, generate } from '../pipeline/generate.js';
 import { readImage } from '../pipeline/images/decode-image.js';
 import { encodePng } from '../pipeline/images/encode-png.js';
-import { PARAMETERS_KEYWORD, parametersText } from '../pipeline/images/parameters-text.js';
+import { PARAMETERS_KEYWORD } from '../pipeline/images/parameters-text.js';
 import { previews } from '../pipeline/images/preview.js';
 import { loadComponent } from '../pipeline/load-component.js';
 import { openPipeline } from '../pipeline/open-pipeline.js';
+import { parametersOf } from '../pipeline/parameters-of.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import { GENEROUS_LIMITS, type PictureRequest, pictureRequest } from '../pipeline/request.js';
 import { SCHEDULER_NAMES, type SchedulerName } from '../pipeline/schedulers/scheduler.js';
 import { PROVIDERS, type Provider } from '../session/load-runtime.js';
-import { VERSION } from '../version.js';
 import { type AdapterFlags, adapterPrompts } from './adapter-prompts.js';
 import { numberOf, wholeNumber } from './number-option.js';
 import { row } from './print-report.js';
@@ -94,7 +94,7 @@ export function generateCommand(terminal: Terminal): Command {
     )
     .option(
       '--scale <s>',
-      'how strongly images count: a number, or JSON with one per layer (repeatable)',
+      'how strongly images count: a number, or JSON with one per layer or block (repeatable)',
       collect,
       [],
     )
@@ -212,31 +212,6 @@ async function requestOf(pipeline: Pipeline, flags: GenerateFlags): Promise<Pict
     adapters: await adapterPrompts(pipeline.unet.graft?.adapters ?? [], flags),
   };
   return pictureRequest(request, GENEROUS_LIMITS);
-}
-
-function parametersOf(
-  pipeline: Pipeline,
-  request: PictureRequest,
-  { size: sides, scheduler }: Generated,
-  seed: number,
-  model: string,
-): string {
-  const adapters = (pipeline.unet.graft?.adapters ?? []).flatMap(({ name }, i) => {
-    const prompt = request.adapters[i];
-    if (prompt === undefined || (prompt.images.length === 0 && prompt.embeds === undefined)) return [];
-    return [typeof prompt.scale === 'number' ? `${name} ${prompt.scale}` : name];
-  });
-  return parametersText({
-    ...request,
-    ...sides,
-    negativePrompt: request.negativePrompt,
-    scheduler,
-    seed,
-    model,
-    strength: request.initImage === undefined ? undefined : request.strength,
-    adapters,
-    version: VERSION,
-  });
 }
 
 /** `out.png`; of several `out-1.png`, `out-2.png`, …. */

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
+import { GENEROUS_LIMITS } from '../pipeline/request.js';
 import { LONGEST_TIMER } from '../serve/longest-timer.js';
 import { isLoopback } from '../serve/loopback.js';
 import { PROVIDERS, type Provider } from '../session/load-runtime.js';
@@ -23,6 +24,9 @@ interface ServeFlags extends AdmissionFlags {
   readonly timeout: string;
   readonly drain: string;
   readonly cache: string;
+  readonly maxPixels: string;
+  readonly maxSteps: string;
+  readonly maxPictures: string;
   readonly json?: true;
 }
 
@@ -39,7 +43,12 @@ export interface ServeReport {
     /** The newest one there. */
     readonly version: string;
   }[];
+  /** The pipelines that make pictures. */
+  readonly pipelines: readonly string[];
 }
+
+/** Characters of a prompt. An encoder reads some hundred of them. */
+const LONGEST_PROMPT = 4000;
 
 /** Milliseconds that requests get to end after the server has stopped listening. */
 const GRACE = 30_000;
@@ -47,8 +56,8 @@ const GRACE = 30_000;
 /** `ipgraft serve`. Ends, with 0, when it is told to by SIGTERM or Ctrl-C; a second signal ends it at once. */
 export function serveCommand(terminal: Terminal): Command {
   return new Command('serve')
-    .description('serve the models of a folder over HTTP and gRPC')
-    .argument('<dir>', 'a folder of models: DIR/MODEL/VERSION/model.onnx')
+    .description('serve the models and pipelines of a folder over HTTP and gRPC')
+    .argument('<dir>', 'a folder of models, DIR/MODEL/VERSION/model.onnx, and of pipelines; or a pipeline')
     .option('--port <n>', 'where to listen; 0 for any that is free', '8000')
     .option('--grpc-port <n>', 'where to speak gRPC too; 0 for any that is free')
     .option('--host <address>', 'where to listen', '127.0.0.1')
@@ -77,6 +86,9 @@ export function serveCommand(terminal: Terminal): Command {
     .option('--timeout <ms>', 'longest that a request may take', '300000')
     .option('--drain <ms>', 'how long requests are still taken after SIGTERM', '5000')
     .option('--cache <bytes>', 'memory for answers that are kept', String(256 * 1024 * 1024))
+    .option('--max-pixels <n>', 'of one picture, width by height', String(1024 * 1024))
+    .option('--max-steps <n>', 'of one request for pictures', '150')
+    .option('--max-pictures <n>', 'of one request for pictures', '4')
     .option('--json', 'print where it listens as JSON')
     .action(async (folder: string, flags: ServeFlags) => {
       refuseOpen(flags);
@@ -100,26 +112,40 @@ export function serveCommand(terminal: Terminal): Command {
         workers: wholeNumber('--workers', flags.workers, 1),
         queueSize: wholeNumber('--queue', flags.queue, 0),
         runTimeout: options.timeout,
-        maxAnswer: options.maxBody,
         ...(flags.threads !== undefined && { threads: wholeNumber('--threads', flags.threads, 1) }),
+      };
+      const limits = {
+        pixels: wholeNumber('--max-pixels', flags.maxPixels, 1),
+        steps: wholeNumber('--max-steps', flags.maxSteps, 1, GENEROUS_LIMITS.steps),
+        pictures: wholeNumber('--max-pictures', flags.maxPictures, 1, GENEROUS_LIMITS.pictures),
+        prompt: LONGEST_PROMPT,
       };
       // Fastify takes longer to load than a model to compile.
       const [{ serveRepository }, { serveModel }] = await Promise.all([
         import('../serve/serve.js'),
         import('../serve/workers/serve-model.js'),
       ]);
-      const { url, grpcUrl, models, stop } = await endableMeanwhile(
+      const { url, grpcUrl, models, pipelines, stop } = await endableMeanwhile(
         serveRepository(folder, {
           ...options,
           log: process.stderr,
           workers: runs.workers,
-          loadModel: (path, settings) => serveModel(path, { ...runs, ...settings }),
+          loadModel: (path, settings) =>
+            serveModel(path, { ...runs, maxAnswer: options.maxBody, ...settings }),
+          pictures: {
+            workers: runs.workers,
+            queueSize: runs.queueSize,
+            limits,
+            // Requests wait before the pipeline. A model of it may still end a run that nobody waits for.
+            loadModel: (path) => serveModel(path, { ...runs, queueSize: runs.workers }),
+          },
         }),
       );
-      const report: ServeReport = { url, ...(grpcUrl !== undefined && { grpcUrl }), models };
+      const report: ServeReport = { url, ...(grpcUrl !== undefined && { grpcUrl }), models, pipelines };
       if (flags.json) terminal.print(JSON.stringify(report));
       else {
         for (const { name, version } of models) row(terminal.print, 'model', `${name}  version ${version}`);
+        for (const name of pipelines) row(terminal.print, 'pipeline', name);
         for (const each of [url, grpcUrl]) if (each !== undefined) row(terminal.print, 'listens', each);
       }
       if (terminal.signal.aborted) await stop(0, 0);

@@ -5,7 +5,8 @@ import { type DrawnSites, drawNeighbourhood, drawSites, sitesIn } from './drawn-
 import { GraphPair, type NodeMark } from './graph-pair.js';
 import { type Content, code, counted, dataIsland, grouped, html, type Markup } from './markup.js';
 import { pageOf, type Section } from './page.js';
-import { blocksOf, mapLegend, type SiteState, unetMap } from './unet-map.js';
+import { blocksOf } from './unet-boxes.js';
+import { mapLegend, type SiteState, unetMap } from './unet-map.js';
 
 /**
  * A comparison as one HTML document: what it comes to in words, the UNet with its cross-attentions, each of them before and after, and all

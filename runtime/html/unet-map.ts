@@ -1,7 +1,8 @@
-import { moduleOfParameter, modulePath } from '../../compiler/analysis/scope.js';
-import type { Graph } from '../../compiler/onnx/graph.js';
-import { findPlace, type Part, type Place } from '../../passes/checkpoint-order.js';
+import type { Place } from '../../passes/checkpoint-order.js';
 import { counted, html, type Markup } from './markup.js';
+import { type Blocks, boxesOf, type UnetBox } from './unet-boxes.js';
+
+type Box = UnetBox<MapSite>;
 
 /** What is said of a cross-attention on the map. Each has a form of its own besides its colour. */
 export type SiteState = 'patched' | 'untouched' | 'changed' | 'holds' | 'fails';
@@ -24,43 +25,13 @@ export interface MapSite {
   readonly state: SiteState;
 }
 
-/** How many blocks a UNet has on the way down and on the way up. */
-export type Blocks = Readonly<Record<'down' | 'up', number>>;
-
-/** The blocks that the names of a graph's nodes and weights tell of, those without cross-attentions among them. */
-export function blocksOf(graph: Graph): Blocks {
-  const counts = { down: 0, up: 0 };
-  const paths = [
-    ...graph.nodes.map((node) => modulePath(node.name)),
-    ...[...graph.initializers.keys()].map(moduleOfParameter),
-  ];
-  for (const path of paths) {
-    const place = path === undefined ? undefined : findPlace(path);
-    if (place === undefined || place.part === 'mid') continue;
-    const block = place.numbers[0] ?? 0;
-    if (block < MOST_BLOCKS) counts[place.part] = Math.max(counts[place.part], block + 1);
-  }
-  return counts;
-}
-
-/** Published UNets have four; what has more is drawn in one block each way. */
-const MOST_BLOCKS = 12;
-
 const BOX = { padding: 9, title: 32, row: 26, pitch: 22, gap: 16, step: 12 };
-const SITES_IN_ROW = 10;
 /** So many have room below a block's name. */
 const FEWEST_IN_ROW = 8;
 /** The middle of the map: between the ways down and up the skip connections run. */
 const BETWEEN = 48;
 /** Around everything, for lines to be whole. */
 const EDGE = 2;
-
-interface Box {
-  readonly name: string;
-  readonly part: Part;
-  /** Sites by the layer of the block that holds them. */
-  readonly rows: readonly (readonly MapSite[])[];
-}
 
 interface PlacedBox extends Box {
   readonly x: number;
@@ -99,7 +70,7 @@ export function mapLegend(sites: readonly MapSite[]): Markup {
 }
 
 /** Puts down and up at the sides, each level a step further in, and the middle below both. */
-function placed({ down, mid, up }: ReturnType<typeof boxesOf>) {
+function placed({ down, mid, up }: ReturnType<typeof boxesOf<MapSite>>) {
   const longest = Math.max(
     FEWEST_IN_ROW,
     ...[...down, mid, ...up].flatMap(({ rows }) => rows.map((row) => row.length)),
@@ -122,48 +93,6 @@ function placed({ down, mid, up }: ReturnType<typeof boxesOf>) {
   }
   const middle: PlacedBox = { ...mid, ...size(mid), x: (width - boxWidth) / 2, y: y + BOX.gap };
   return { ...sides, mid: middle, width, height: middle.y + middle.height + EDGE };
-}
-
-/** Each side from the top: the first block of the way up is the lowest. */
-function boxesOf(sites: readonly MapSite[], blocks: Blocks): { down: Box[]; mid: Box; up: Box[] } {
-  // Names that are made up for a model without any count attentions, not blocks.
-  const isFlat = sites.some(
-    ({ place }) =>
-      place.part !== 'mid' && (place.numbers.length < 2 || (place.numbers[0] ?? 0) >= MOST_BLOCKS),
-  );
-  const make = (part: Part, count: number): Box[] =>
-    Array.from({ length: count }, (_, block) => {
-      const own = sites.filter(
-        ({ place }) => place.part === part && (isFlat || part === 'mid' || place.numbers[0] === block),
-      );
-      const layers = new Map<number, MapSite[]>();
-      for (const site of own) {
-        const layer = isFlat ? 0 : (site.place.numbers.at(-2) ?? 0);
-        layers.set(layer, [...(layers.get(layer) ?? []), site]);
-      }
-      const rows = [...layers.values()].flatMap((row) => chunks(row, SITES_IN_ROW));
-      const name = part === 'mid' ? 'mid_block' : isFlat ? `${part}_blocks` : `${part}_blocks.${block}`;
-      return { name, part, rows };
-    });
-  const countOf = (part: 'down' | 'up') =>
-    isFlat
-      ? 1
-      : Math.max(
-          blocks[part],
-          1,
-          ...sites.filter(({ place }) => place.part === part).map(({ place }) => place.numbers[0]! + 1),
-        );
-  return {
-    down: make('down', countOf('down')),
-    mid: make('mid', 1)[0]!,
-    up: make('up', countOf('up')).toReversed(),
-  };
-}
-
-function chunks<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
-    items.slice(i * size, (i + 1) * size),
-  );
 }
 
 function drawBox({ name, rows, x, y, width, height }: PlacedBox): Markup {

@@ -4,7 +4,8 @@ import type { Check, SiteNumbers, Validation } from '../validate/validation.js';
 import { barOf, logScale, scaleOf } from './log-bars.js';
 import { type Content, code, counted, html, type Markup } from './markup.js';
 import { pageOf, type Section } from './page.js';
-import { blocksOf, mapLegend, unetMap } from './unet-map.js';
+import { blocksOf } from './unet-boxes.js';
+import { mapLegend, unetMap } from './unet-map.js';
 
 /** Which models were validated. */
 export interface ValidatedModels {

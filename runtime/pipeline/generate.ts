@@ -26,20 +26,28 @@ import { imageWidths } from './unet/image-widths.js';
 export interface GenerateOptions {
   /** Gives up when it is aborted, after the run of a model that is under way. */
   readonly signal?: AbortSignal;
+  /** Told what was made of the request, before the first model runs. */
+  readonly onPlan?: (plan: PicturePlan) => void;
   /** Told after each step, and waited for. */
   readonly onStep?: (step: DenoisedStep) => void | Promise<void>;
 }
 
+/** What a request leaves open, decided. */
+export interface PicturePlan {
+  readonly size: Size;
+  readonly scheduler: SchedulerName;
+  /** Steps that are taken: fewer than asked for where a picture is started from. */
+  readonly steps: number;
+  /** The seed that gives each picture alone. */
+  readonly seeds: readonly number[];
+}
+
 /** Pictures, and what was made of the request. */
-export interface Generated {
+export interface Generated extends Omit<PicturePlan, 'seeds'> {
   /** Each with the seed that gives it alone. */
   readonly pictures: readonly { readonly image: RgbImage; readonly seed: number }[];
   /** [pictures, channels, height, width], as the decoder's scale has them not yet. */
   readonly latents: Values;
-  readonly size: Size;
-  readonly scheduler: SchedulerName;
-  /** Steps that were taken: fewer than asked for where a picture was started from. */
-  readonly steps: number;
   /** What the caller should know: text that was not read. */
   readonly warnings: readonly string[];
 }
@@ -53,7 +61,7 @@ export interface Generated {
 export async function generate(
   pipeline: Pipeline,
   request: PictureRequest,
-  { signal, onStep }: GenerateOptions = {},
+  { signal, onPlan, onStep }: GenerateOptions = {},
 ): Promise<Generated> {
   const run: RunOptions = signal === undefined ? {} : { signal };
   refuseMask(request);
@@ -63,6 +71,9 @@ export async function generate(
   // Stable Diffusion's PNDM is its linear multistep part alone, whatever another class's configuration leaves out.
   const config = name === 'pndm' ? { ...pipeline.scheduler, skip_prk_steps: true } : pipeline.scheduler;
   const scheduler = createScheduler(name, config, { steps: request.steps, strength });
+  const seeds = Array.from({ length: request.pictures }, (_, i) => request.seed + i);
+  const plan = { size, scheduler: name, steps: scheduler.timesteps.length };
+  onPlan?.({ ...plan, seeds });
   const isGuided = request.guidance > 1 && pipeline.unet.timeCondWidth === null;
   const rows = { negative: isGuided ? request.pictures : 0, positive: request.pictures };
   const text = await textOf(pipeline, request, isGuided, run);
@@ -70,7 +81,6 @@ export async function generate(
     ...textConditions(pipeline, request, text, rows, size),
     images: await imagesOf(pipeline, request, rows, size, text.prompt.states.dims[2]!, run),
   };
-  const seeds = Array.from({ length: request.pictures }, (_, i) => request.seed + i);
   const draws = seeds.map((seed): DrawNormal => {
     const generator = new TorchGenerator(seed);
     return (count) => generator.normal(count);
@@ -86,13 +96,11 @@ export async function generate(
     ...(onStep && { onStep }),
     ...(signal && { signal }),
   });
-  const images = picturesOf(await decodeLatents(pipeline, latents, run));
+  const images = await picturesOf(await decodeLatents(pipeline, latents, run));
   return {
     pictures: images.map((image, i) => ({ image, seed: seeds[i]! })),
     latents,
-    size,
-    scheduler: name,
-    steps: scheduler.timesteps.length,
+    ...plan,
     warnings: warningsOf(text),
   };
 }
@@ -178,15 +186,15 @@ async function imagesOf(
     adapters.push({ adapter, prompt, row });
   }
   const widths = imageWidths(await pipeline.models.load('unet'), graft, textWidth);
-  return new ImageConditions(graft, adapters, rows, widths, masksOf(graft, request, size));
+  return new ImageConditions(graft, adapters, rows, widths, await masksOf(graft, request, size));
 }
 
 /** `ip_mask` [images, 1, height, width]: a mask for each image, all of the picture where none is given. */
-function masksOf(
+async function masksOf(
   { adapters, masks }: Graft,
   request: PictureRequest,
   { width, height }: Size,
-): Values | null {
+): Promise<Values | null> {
   const given = request.adapters.map((prompt) => prompt.masks);
   if (!masks) {
     if (given.every((each) => each.length === 0)) return null;
@@ -198,24 +206,25 @@ function masksOf(
     );
   }
   const everywhere = { dims: [1, 1, height, width], data: new Float32Array(width * height).fill(1) };
-  return stackRows(
-    adapters.flatMap(({ name, images }, index) => {
-      const own = given[index] ?? [];
-      if (own.length > 0 && own.length !== images)
-        throw new IpgraftError(
-          'PIPELINE_IMAGE_PROMPT',
-          `${name}: sought ${images} masks, found ${own.length}`,
-          {
-            adapter: name,
-            sought: images,
-            found: own.length,
-          },
-        );
-      return Array.from({ length: images }, (_, i) =>
-        own[i] === undefined ? everywhere : maskPixels(own[i], width, height),
+  const rows: Values[] = [];
+  for (const [index, { name, images }] of adapters.entries()) {
+    const own = given[index] ?? [];
+    if (own.length > 0 && own.length !== images)
+      throw new IpgraftError(
+        'PIPELINE_IMAGE_PROMPT',
+        `${name}: sought ${images} masks, found ${own.length}`,
+        {
+          adapter: name,
+          sought: images,
+          found: own.length,
+        },
       );
-    }),
-  );
+    for (let i = 0; i < images; i++) {
+      const mask = own[i];
+      rows.push(mask === undefined ? everywhere : await maskPixels(mask, width, height));
+    }
+  }
+  return stackRows(rows);
 }
 
 /** Numbers for all pictures, each from its own generator. */

@@ -1,14 +1,21 @@
 import { IpgraftError } from '../../compiler/errors.js';
 import type { Size } from './latents/start.js';
 import type { Pipeline } from './pipeline.js';
-import type { PictureRequest } from './request.js';
+
+/** What of a request says how large its pictures are. */
+export interface WantedSize {
+  readonly width?: number | undefined;
+  readonly height?: number | undefined;
+  /** A picture to start from, or its size. */
+  readonly initImage?: Size | undefined;
+}
 
 /**
  * The size of the pictures: what is asked for; else that of the picture to start from, cut to what the UNet can take; else that of the UNet's
  * training.
  * @throws IpgraftError `PIPELINE_REQUEST` for sides that are no multiple of what the UNet halves them by
  */
-export function pictureSize({ unet, vae }: Pipeline, { width, height, initImage }: PictureRequest): Size {
+export function pictureSize({ unet, vae }: Pipeline, { width, height, initImage }: WantedSize): Size {
   const multiple = unet.multiple * vae.pixelsPerLatent;
   const cut = (side: number | undefined) => side && Math.max(side - (side % multiple), multiple);
   const [trainedHeight, trainedWidth] = unet.sampleSize;

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
-import { IpgraftError } from '../../compiler/errors.js';
 import type { Values } from '../session/session.js';
 import type { RgbImage } from './images/rgb-image.js';
+import { refusedField } from './refused-field.js';
 import { SCHEDULER_NAMES } from './schedulers/scheduler.js';
 
 /** What a caller allows; what is asked beyond is refused. */
@@ -43,13 +43,30 @@ const embeds = z.object({
   face: z.optional(values),
 });
 
+const numbers = z.array(z.number()).check(z.minLength(1));
+
+/** Of a part of the UNet: one number, or for each block (`block_0`, …) one, or one for each of its attentions. */
+const scaleOfPart = z.union([z.number(), z.record(z.string(), z.union([z.number(), numbers]))]);
+
+/** As diffusers' `set_ip_adapter_scale` takes it; what is not named is 0. */
+const scaleByBlock = z.strictObject({
+  down: z.optional(scaleOfPart),
+  mid: z.optional(z.union([z.number(), numbers])),
+  up: z.optional(scaleOfPart),
+});
+
 const adapterPrompt = z.object({
   /** What the picture is to look like. */
   images: z._default(z.array(image), []),
   /** The same as an encoder gives it, in the place of images. */
   embeds: z.optional(embeds),
-  /** How strongly it counts: one number, or one for each cross-attention in checkpoint order. The model's own default, or 1. */
-  scale: z.optional(z.union([z.number(), z.array(z.number()).check(z.minLength(1))])),
+  /** How strongly it counts: one number, one for each cross-attention in checkpoint order, or by block. The model's own default, or 1. */
+  scale: z.optional(
+    z.union(
+      [z.number(), numbers, scaleByBlock],
+      'sought a number, a list with one per cross-attention, or a dictionary with down, mid and up',
+    ),
+  ),
   /** From and to which share of the steps it counts. */
   start: z._default(share, 0),
   end: z._default(share, 1),
@@ -100,7 +117,5 @@ export type AdapterPrompt = PictureRequest['adapters'][number];
 export function pictureRequest(request: unknown, limits: PictureLimits): PictureRequest {
   const found = pictureRequestSchema(limits).safeParse(request);
   if (found.success) return found.data;
-  const [first] = found.error.issues;
-  const field = first!.path.join('.') || 'request';
-  throw new IpgraftError('PIPELINE_REQUEST', `${field}: ${first!.message}`, { field });
+  throw refusedField(request, found.error.issues);
 }

@@ -23,6 +23,11 @@ const STATUS: Partial<Record<ErrorCode, ErrorStatus>> = {
   SERVER_REQUEST: { http: 400, grpc: 'INVALID_ARGUMENT' },
   SERVER_INPUT: { http: 400, grpc: 'INVALID_ARGUMENT' },
   SERVER_CONFIG: { http: 400, grpc: 'INVALID_ARGUMENT' },
+  PIPELINE_REQUEST: { http: 400, grpc: 'INVALID_ARGUMENT' },
+  PIPELINE_IMAGE: { http: 400, grpc: 'INVALID_ARGUMENT' },
+  PIPELINE_IMAGE_PROMPT: { http: 400, grpc: 'INVALID_ARGUMENT' },
+  // Of the settings that a request asks for: those of the folder were read when it was loaded.
+  OPTION_SCHEDULER: { http: 400, grpc: 'INVALID_ARGUMENT' },
   SERVER_UNAUTHORIZED: { http: 401, grpc: 'UNAUTHENTICATED' },
   SERVER_FORBIDDEN: { http: 403, grpc: 'PERMISSION_DENIED' },
   SERVER_ORIGIN: { http: 403, grpc: 'PERMISSION_DENIED' },

@@ -2,11 +2,18 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ResponseCache } from './cache/response-cache.js';
 import { cannotListen } from './cannot-listen.js';
+import type { Pings } from './grpc/server.js';
 import { ANSWER_TIMEOUT, createHttpServer, type HttpOptions, REQUEST_TIMEOUT } from './http/server.js';
+import { Pictures, type PicturesOptions } from './pictures/pictures.js';
 import { ModelRepository } from './repository/model-repository.js';
 import type { StartOptions } from './repository/start-model.js';
 import { watchModels } from './repository/watch-models.js';
 import type { Service } from './service.js';
+
+/** Milliseconds for the answers to what is given up at the end. */
+const LAST_WORDS = 1000;
+
+const NO_PICTURES = new Pictures([], { pixels: 0, steps: 0, pictures: 0, prompt: 0 });
 
 /** How a repository is served. */
 export interface ServeRepositoryOptions extends HttpOptions, Omit<StartOptions, 'cache'> {
@@ -15,12 +22,16 @@ export interface ServeRepositoryOptions extends HttpOptions, Omit<StartOptions, 
   readonly port: number;
   /** Where gRPC is spoken too; 0 for any that is free. */
   readonly grpcPort?: number;
+  /** Of gRPC's connections: every 60 seconds, 20 for an answer, unless told otherwise. */
+  readonly ping?: Pings;
   /** `none`: every model is loaded at the start, and none later. `explicit`: requests load and unload them. */
   readonly modelControl: 'none' | 'explicit';
   /** Milliseconds that a request may take, in the queue included. */
   readonly timeout: number;
   /** Bytes in which answers of models are kept; 0, or nothing, keeps none. */
   readonly cache?: number;
+  /** How the pipelines of the folder are served; without it none is. */
+  readonly pictures?: PicturesOptions;
 }
 
 /** A server that answers. */
@@ -31,6 +42,8 @@ export interface Serving {
   readonly grpcUrl?: string;
   /** The models that are loaded. */
   readonly models: readonly { readonly name: string; readonly version: string }[];
+  /** The pipelines, by name. */
+  readonly pipelines: readonly string[];
   /**
    * Ends in order: readiness says no at once, requests are still taken for `announce` milliseconds, those that run may end for up to `grace`
    * more, then the models go.
@@ -50,9 +63,18 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
     cache,
     note: (text) => app.log.warn(text),
   });
-  const service: Service = { repository, cache, isDraining: false, modelControl, timeout };
+  const pictures =
+    options.pictures === undefined
+      ? NO_PICTURES
+      : await Pictures.start(folder, { ...options.pictures, timeout });
+  const service: Service = { repository, pictures, cache, isDraining: false, modelControl, timeout };
   const app = await createHttpServer(service, options);
-  if (modelControl === 'none') await repository.loadAll();
+  try {
+    if (modelControl === 'none') await repository.loadAll(pictures.pipelines.length > 0);
+  } catch (error) {
+    await pictures.close();
+    throw error;
+  }
   let grpc: Awaited<ReturnType<typeof startGrpc>> | undefined;
   try {
     await app.listen({ host, port }).catch((cause) => {
@@ -60,7 +82,7 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
     });
     if (grpcPort !== undefined) grpc = await startGrpc(grpcPort);
   } catch (error) {
-    await Promise.all([app.close(), repository.close()]);
+    await Promise.all([app.close(), repository.close(), pictures.close()]);
     throw error;
   }
   const unwatch = watchModels(
@@ -73,6 +95,7 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
     url: `http://${name}:${taken}`,
     ...(grpc !== undefined && { grpcUrl: `grpc://${name}:${grpc.port}` }),
     models: repository.ready.map(({ name, version }) => ({ name, version })),
+    pipelines: pictures.pipelines.map(({ name }) => name),
     async stop(announce, grace) {
       service.isDraining = true;
       unwatch();
@@ -80,7 +103,9 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
       await sleep(announce);
       const ended = Promise.all([app.close(), grpc?.close()]);
       await Promise.race([ended, sleep(grace, undefined, { ref: false })]);
-      await repository.close();
+      await Promise.all([repository.close(), pictures.close()]);
+      // What was given up just now is told so.
+      await Promise.race([ended, sleep(LAST_WORDS, undefined, { ref: false })]);
       // Whoever has not got an answer by now gets none.
       app.server.closeAllConnections();
       grpc?.end();
@@ -99,6 +124,7 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
       log: app.log,
       requestTimeout,
       answerTimeout,
+      ...(options.ping && { ping: options.ping }),
     });
   }
 }

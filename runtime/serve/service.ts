@@ -1,10 +1,12 @@
 import { IpgraftError } from '../../compiler/errors.js';
 import type { ResponseCache } from './cache/response-cache.js';
+import type { Pictures } from './pictures/pictures.js';
 import type { ModelRepository } from './repository/model-repository.js';
 
 /** What requests are answered from, by whatever protocol. */
 export interface Service {
   readonly repository: ModelRepository;
+  readonly pictures: Pictures;
   /** Where answers are kept, if they are. */
   readonly cache: ResponseCache | undefined;
   /** Set when the server is about to end. */

@@ -26,6 +26,10 @@ export async function loadRuntime(): Promise<Runtime> {
   }
 }
 
+/** What to do where a model found no memory, or Linux ended the process that loaded it. */
+export const SHORT_OF_MEMORY =
+  'Memory is short: give this machine or container more, or load fewer or smaller models. Linux ends processes (SIGKILL) where there is none left.';
+
 /** Does some work of ONNX Runtime, whose errors have nothing but a message, and gives them a code. */
 export async function failingAs<T>(
   code: 'RUNTIME_LOAD' | 'RUNTIME_RUN',
@@ -35,12 +39,9 @@ export async function failingAs<T>(
   try {
     return await work();
   } catch (cause) {
-    throw new IpgraftError(
-      code,
-      (cause as Error).message,
-      {},
-      hint === undefined ? { cause } : { cause, hint },
-    );
+    const { message } = cause as Error;
+    const better = /bad_alloc|Failed to allocate memory/.test(message) ? SHORT_OF_MEMORY : hint;
+    throw new IpgraftError(code, message, {}, better === undefined ? { cause } : { cause, hint: better });
   }
 }
 

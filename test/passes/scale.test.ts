@@ -1,15 +1,30 @@
 import assert from 'node:assert/strict';
-import { expandDiffusersScale } from '../../passes/diffusers-scale.js';
+import { readFileSync } from 'node:fs';
+import { expandDiffusersScale, type PlacedAttention } from '../../passes/diffusers-scale.js';
 import { parseScale } from '../../passes/parse-scale.js';
+import { badScale } from '../../passes/scale.js';
+import { fixturePath } from '../fixtures.js';
 import { refusal } from '../refusal.js';
 import { attentionsOf, SD15, SDXL } from './scopes.js';
 
 const sd15 = attentionsOf(SD15);
 const sdxl = attentionsOf(SDXL);
 
+const expanded = (entry: unknown, attentions: readonly PlacedAttention[]) =>
+  expandDiffusersScale(entry, attentions, (why) => badScale(JSON.stringify(entry), why));
+
+/** What diffusers made of one entry; `null` where it refused. */
+interface Expansion {
+  readonly unet: 'sd15' | 'sdxl';
+  readonly given: { readonly up?: { readonly block_0?: unknown } };
+  readonly layers: readonly number[] | null;
+}
+
+const EXPANSIONS = JSON.parse(readFileSync(fixturePath('kinds', 'scales.json'), 'utf8')) as Expansion[];
+
 /** The ids that get something else than 0, with what they get. */
-function scales(entry: unknown, attentions = sd15): Record<number, number> {
-  return Object.fromEntries([...expandDiffusersScale(entry, attentions)].filter(([, scale]) => scale !== 0));
+function scales(entry: unknown, attentions: readonly PlacedAttention[] = sd15): Record<number, number> {
+  return Object.fromEntries([...expanded(entry, attentions)].filter(([, scale]) => scale !== 0));
 }
 
 function each(ids: readonly number[], scale: number): Record<number, number> {
@@ -72,9 +87,32 @@ describe('diffusers’ scale', () => {
     ['infinity in a block', { up: { block_1: Number.POSITIVE_INFINITY } }],
   ] as const) {
     it(`refuses ${title}`, () => {
-      assert.throws(() => expandDiffusersScale(entry, sd15), refusal('OPTION_SCALE'));
+      assert.throws(() => expanded(entry, sd15), refusal('OPTION_SCALE'));
     });
   }
+
+  for (const { unet, given, layers } of EXPANSIONS) {
+    const attentions = { sd15, sdxl }[unet];
+    // A block without attentions, which diffusers ignores.
+    const isSlip = unet === 'sd15' && given.up?.block_0 !== undefined;
+    it(`${unet}: ${JSON.stringify(given)} is what diffusers makes of it`, () => {
+      if (layers === null || isSlip)
+        assert.throws(() => expanded(given, attentions), refusal('OPTION_SCALE'));
+      else {
+        const found = expanded(given, attentions);
+        assert.deepEqual(
+          attentions.map(({ id }) => found.get(id) ?? 0),
+          layers,
+        );
+      }
+    });
+  }
+
+  it('takes parts but no blocks of a model without names, whose blocks are not known', () => {
+    const nameless = sd15.map(({ id, place }, i) => ({ id, place: { part: place.part, numbers: [i] } }));
+    assert.deepEqual(scales({ up: 0.5 }, nameless), each(range(13, 29), 0.5));
+    assert.throws(() => expanded({ up: { block_1: 0.5 } }, nameless), refusal('OPTION_SCALE'));
+  });
 });
 
 describe('parseScale', () => {

@@ -27,7 +27,7 @@ describe("pictures as transformers' CLIPImageProcessor prepares them", () => {
       const { data: expected } = (await readReference(fixturePath('clip', 'clip.safetensors'))).get(
         `${number}`,
       );
-      const pixels = clipPixels(picture(width, height), config);
+      const pixels = await clipPixels(picture(width, height), config);
       assert.deepEqual(pixels.dims, dims);
       const found = pixels.data.length > LONG ? pixels.data.filter((_, i) => i % KEPT === 0) : pixels.data;
       assert.equal(found.length, expected.length);

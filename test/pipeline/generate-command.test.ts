@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -7,6 +8,7 @@ import type { GenerateReport } from '../../runtime/cli/generate-command.js';
 import { ipgraft, MAIN } from '../command.js';
 import { freshFolder } from '../fixtures.js';
 import { patchFile } from '../patched.js';
+import { until, workersOf } from '../serve/processes.js';
 import { unpackPipeline } from './unpacked.js';
 
 /** A safetensors file of float32 tensors. */
@@ -148,6 +150,57 @@ describe('ipgraft generate', () => {
     assert.match(textsIn(join(out, 'seen.png')).parameters!, /IP-Adapter: adapter.safetensors 0.8/);
   });
 
+  it('takes one scale for all layers alone, where the UNet has no more', async () => {
+    const scaled = ['-p', 'x', '--projection', projection, '--image-embeds', embeds, '--scale'];
+    await refused('PIPELINE_IMAGE_PROMPT', /sought one scale, found one for each/, ...scaled, '{"mid": 0.5}');
+    await refused('OPTION_INVALID', /--scale {: sought a number, or JSON/, ...scaled, '{');
+    await refused('PIPELINE_REQUEST', /adapters.0.scale.*middle/, ...scaled, '{"middle": 1}');
+  });
+
+  describe('with a UNet that takes a scale per layer', () => {
+    const scaled = (scale: string) => [
+      ...['-p', 'a fox', '--projection', projection],
+      ...['--image-embeds', embeds, '--scale', scale],
+    ];
+    let other: string;
+
+    before(async () => {
+      [other, pipeline] = [pipeline, join(unpackPipeline(), 'onnx')];
+      const unet = join(pipeline, 'unet', 'model.onnx');
+      const { path } = await patchFile(unet, [join(folder, 'adapter.safetensors')], { scale: 'layers' });
+      cpSync(path, unet);
+    });
+
+    after(() => {
+      pipeline = other;
+    });
+
+    it('takes it as a list or by block', async () => {
+      const paint = async (scale: string) => {
+        const out = join(freshFolder(), 'out.png');
+        await generated('-o', out, ...scaled(scale));
+        return [await pixels(out), textsIn(out).parameters!] as const;
+      };
+      const [byBlock, text] = await paint('{"down": {"block_2": [0, 1]}, "mid": 0.5}');
+      const [asList] = await paint(`[${[0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.5]}]`);
+      assert.equal(byBlock, asList);
+      assert.notEqual(byBlock, (await paint('{"up": 1}'))[0]);
+      assert.match(text, /IP-Adapter: "adapter.safetensors {.*block_2/);
+    });
+
+    it('says which blocks and how many attentions it has', async () => {
+      for (const [scale, why] of [
+        [
+          '{"up": {"block_0": 1}}',
+          /its scale: up has cross-attentions in block_1, block_2, block_3, not in block_0/,
+        ],
+        ['{"up": {"block_1": [1, 1]}}', /its scale: up.block_1 has 3 attentions, the list has 2 numbers/],
+        ['[1, 1]', /sought 16 scales, one for each cross-attention, found 2/],
+      ] as const)
+        await refused('PIPELINE_IMAGE_PROMPT', why, ...scaled(scale));
+    });
+  });
+
   it('makes the pictures of a batch from seeds of their own', async () => {
     const out = freshFolder();
     const { pictures } = await generated('-p', 'a fox', '--batch', '2', '-o', join(out, 'some.png'));
@@ -236,6 +289,23 @@ describe('ipgraft generate', () => {
     const wrong = join(freshFolder(), 'wrong.safetensors');
     writeTensors(wrong, { other: { shape: [1], data: new Float32Array(1) } });
     await refused('PIPELINE_IMAGE_PROMPT', /image_embeds, found other/, '-p', 'x', '--image-embeds', wrong);
+  });
+
+  it('ends when it is interrupted, with nothing written and no process left', async () => {
+    const [folder, rough] = [freshFolder(), join(freshFolder(), 'rough.png')];
+    const args = ['-p', 'x', '--steps', '999', '--preview', rough, '-o', join(folder, 'out.png')];
+    const child = spawn(process.execPath, [MAIN, 'generate', pipeline, ...args]);
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      said += text;
+    });
+    const ended = once(child, 'exit');
+    await until(() => existsSync(rough) || child.exitCode !== null, 60_000);
+    const workers = workersOf(child.pid);
+    child.kill('SIGINT');
+    assert.deepEqual(await ended, [130, null], said);
+    assert.match(said, /^interrupted: nothing was written$/m);
+    assert.deepEqual([workers, readdirSync(folder)], [[], []]);
   });
 
   it('leaves what exists alone, and nothing behind when the disk takes no more', async () => {

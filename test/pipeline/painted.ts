@@ -6,17 +6,20 @@ import { openCheckpoint } from '../../compiler/checkpoint/open-checkpoint.js';
 import { openFile } from '../../compiler/io/file-source.js';
 import { readPipelineFolder } from '../../runtime/pipeline/folder/pipeline-folder.js';
 import { type Generated, generate } from '../../runtime/pipeline/generate.js';
+import { readEmbeds } from '../../runtime/pipeline/image-prompt/read-embeds.js';
 import { readImage } from '../../runtime/pipeline/images/decode-image.js';
 import { loadComponent } from '../../runtime/pipeline/load-component.js';
 import { openPipeline } from '../../runtime/pipeline/open-pipeline.js';
-import { GENEROUS_LIMITS, pictureRequest } from '../../runtime/pipeline/request.js';
+import { type AdapterPrompt, GENEROUS_LIMITS, pictureRequest } from '../../runtime/pipeline/request.js';
 import { ipgraft } from '../command.js';
 import { fixturePath, freshFolder } from '../fixtures.js';
 
-/** What one adapter looks at: names of images and masks in fixtures/pictures/images. */
+/** What one adapter looks at: names of images, masks and embeddings in fixtures/pictures/images. */
 interface Look {
   readonly images: readonly string[];
-  readonly scale: number;
+  readonly embeds?: string;
+  /** What diffusers' `set_ip_adapter_scale` was given. */
+  readonly scale: AdapterPrompt['scale'];
   readonly masks?: readonly string[];
   readonly start?: number;
   readonly end?: number;
@@ -24,7 +27,7 @@ interface Look {
 
 /** One picture that diffusers painted. */
 export interface Case {
-  /** `sd15`, `sd2`, `sdxl`, or `inpainting`: sd15 with a UNet of nine channels. */
+  /** `sd15`, `sd2`, `sdxl`; or sd15 with another UNet, `inpainting` of nine channels or `lcm` with `timestep_cond`. */
   readonly pipeline: string;
   readonly adapters: readonly string[];
   readonly looks: readonly Look[];
@@ -42,14 +45,19 @@ export const CASES = JSON.parse(readFileSync(pictures('cases.json'), 'utf8')) as
   Record<string, Case>
 >;
 
-/** How a case is painted where it may be done in several ways: options of `compile`, or models in float16. */
+/** How a case is painted where it may be done in several ways: options of `compile`, or other models. */
 export interface Way {
   readonly tokens?: 'split' | 'input' | 'embeds';
   readonly scale?: string;
   readonly hoist?: boolean;
   readonly masks?: boolean;
   readonly images?: readonly number[];
+  /** Models in float16. */
   readonly half?: boolean;
+  /** The UNet as `package triton --batched` makes it. */
+  readonly batched?: boolean;
+  /** The folder as `adapt` makes it. */
+  readonly adapted?: boolean;
 }
 
 function optionsOf({ tokens = 'input', scale = 'input', hoist, masks, images }: Way): string[] {
@@ -71,10 +79,10 @@ async function done(...args: readonly string[]): Promise<void> {
 export async function pictureFolder(
   pipeline: string,
   adapters: readonly string[],
-  { half, ...how }: Way = {},
+  { half, batched, adapted, ...how }: Way = {},
 ) {
   const folder = freshFolder();
-  const own = pipeline === 'inpainting' ? ['sd15', 'shared', 'inpainting'] : [pipeline, 'shared'];
+  const own = ['inpainting', 'lcm'].includes(pipeline) ? ['sd15', 'shared', pipeline] : [pipeline, 'shared'];
   for (const part of half ? [...own, 'half'] : own) cpSync(pictures(part), folder, { recursive: true });
   for (const entry of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
     if (!entry.endsWith('.gz')) continue;
@@ -82,6 +90,11 @@ export async function pictureFolder(
     rmSync(join(folder, entry));
   }
   const files = adapters.map((name) => pictures('adapters', `${name}.safetensors`));
+  if (adapted) {
+    const out = join(freshFolder(), 'adapted');
+    await done('adapt', folder, '-a', ...files, '-o', out, ...optionsOf(how));
+    return { folder: out, projections: [] };
+  }
   const unet = join(folder, 'unet', 'model.onnx');
   const projections: string[] = [];
   if (files.length > 0) {
@@ -89,6 +102,11 @@ export async function pictureFolder(
     await done('compile', unet, '-a', ...files, '-o', patched, '--weights', 'copy', ...optionsOf(how));
     // With keys and values of their own these lie beside it.
     cpSync(dirname(patched), dirname(unet), { recursive: true });
+    if (batched) {
+      const models = freshFolder();
+      await done('package', 'triton', patched, '--batched', '--name', 'unet', '-o', models);
+      cpSync(join(models, 'unet', '1', 'model.onnx'), unet);
+    }
     for (const [i, file] of files.entries()) {
       const projection = join(folder, `projection-${i}.onnx`);
       await done('project', file, '-o', projection);
@@ -103,7 +121,8 @@ export async function paint({ pipeline, adapters, looks, request }: Case, way: W
   const masks = looks.some((look) => look.masks !== undefined);
   const images = looks.map((look) => look.images.length);
   const { folder, projections } = await pictureFolder(pipeline, adapters, {
-    ...(adapters.length > 0 && { images, masks }),
+    ...(adapters.length > 0 && { images: images.map((count) => count || 1), masks }),
+    ...(looks.some(({ scale }) => typeof scale !== 'number') && { scale: 'layers' }),
     ...way,
   });
   const load = (path: string) => loadComponent(path, { threads: 1 });
@@ -121,6 +140,7 @@ export async function paint({ pipeline, adapters, looks, request }: Case, way: W
         looks.map(async (look) => ({
           ...look,
           images: await all(look.images),
+          embeds: look.embeds && (await readEmbeds(pictures('images', `${look.embeds}.safetensors`))),
           masks: await all(look.masks),
         })),
       ),

@@ -14,6 +14,8 @@ const FEW: readonly (readonly [string, Way?])[] = [
   ['sd15 pndm from an image'],
   ['sd15 lcm inside a mask'],
   ['inpainting ddim'],
+  ['sd15 a face and its crop'],
+  ['sd15 two adapters by block', { batched: true }],
 ];
 
 describe('pictures', () => {

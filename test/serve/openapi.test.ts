@@ -6,6 +6,7 @@ import { RateLimit } from '../../runtime/serve/rate-limit.js';
 import type { Service } from '../../runtime/serve/service.js';
 import { echoModel, failing } from './echo-model.js';
 import { type Answer, ask, startServer, stopServers } from './http-server.js';
+import { pipelinesFolder, startPictureServer } from './picture-server.js';
 
 interface Response {
   readonly $ref?: string;
@@ -91,6 +92,9 @@ function filled(path: string, model = 'm'): string {
   return path.replace('{model}', model).replace('{version}', '1').replace('{region}', 'r');
 }
 
+/** Open to everybody, and not asked so often that they are not counted. */
+const PAGES = ['/', '/models'];
+
 describe('the OpenAPI document', () => {
   afterEach(stopServers);
 
@@ -114,7 +118,14 @@ describe('the OpenAPI document', () => {
 
   it('has every route that is registered, and no other', async () => {
     const repository = { ready: [], index: async () => [] } as unknown as Service['repository'];
-    const service = { repository, isDraining: false, modelControl: 'explicit', timeout: 1000 } as Service;
+    const pictures = { pipelines: [], list: { object: 'list', data: [] } } as unknown as Service['pictures'];
+    const service = {
+      repository,
+      pictures,
+      isDraining: false,
+      modelControl: 'explicit',
+      timeout: 1000,
+    } as Service;
     const app = await createHttpServer(service, { maxBody: 1000 });
     await app.ready();
     const registered = registeredIn(app.printRoutes({ commonPrefix: false }));
@@ -189,8 +200,28 @@ describe('the OpenAPI document', () => {
     checkAnswer(document, ['POST', infer], unknown);
     // All that succeed have done so.
     for (const [method, path, { responses }] of operations(document))
-      if ('200' in responses && !/repository\/models/.test(path))
+      if ('200' in responses && !/repository\/models|images/.test(path))
         assert.ok(seen.has(`${method} ${path} 200`), path);
+  });
+
+  it('pictures too', async () => {
+    const { url } = await startPictureServer(await pipelinesFolder({ fox: [[]] }));
+    const { json: document } = await ask(`${url}/openapi.json`);
+    const path = '/v1/images/generations';
+    for (const [body, status, init] of [
+      [{ prompt: 'a fox', steps: 1, n: 2 }, 200, {}],
+      [{ prompt: 'a fox', steps: 1, stream: true }, 200, {}],
+      [{ prompt: 1 }, 400, {}],
+      [{ prompt: 'a fox' }, 403, { headers: { origin: 'https://evil.example' } }],
+      [{ prompt: 'a fox', model: 'nothing' }, 404, {}],
+      [Buffer.alloc(2 * 1024 * 1024, ' '), 413, {}],
+      [{ prompt: 'a fox' }, 415, { headers: { 'content-encoding': 'br' } }],
+    ] as const) {
+      const answer = await ask(url + path, { body, ...init });
+      assert.equal(answer.status, status);
+      checkAnswer(document, ['POST', path], answer);
+    }
+    checkAnswer(document, ['GET', '/v1/models'], await ask(`${url}/v1/models`));
   });
 
   it('loading and unloading too', async () => {
@@ -226,7 +257,7 @@ describe('the OpenAPI document', () => {
       const answer = await ask(url + filled(path), { method, ...(method === 'POST' && { body: '' }) });
       assert.equal(answer.status === 401, security.length > 0, `${method} ${path}`);
       assert.equal('401' in responses, security.length > 0, `${method} ${path}`);
-      assert.equal('429' in responses, path === '/' || security.length > 0, `${method} ${path}`);
+      assert.equal('429' in responses, PAGES.includes(path) || security.length > 0, `${method} ${path}`);
       if (answer.status === 401) checkAnswer(document, [method, path], answer);
       const user = await ask(url + filled(path), {
         method,

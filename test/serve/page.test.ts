@@ -13,6 +13,7 @@ import type { Datatype } from '../../runtime/serve/tensor.js';
 import { freshFolder } from '../fixtures.js';
 import { DATATYPES, echoModel } from './echo-model.js';
 import { ask, startServer, stopServers } from './http-server.js';
+import { pipelinesFolder, startPictureServer } from './picture-server.js';
 
 const run = promisify(execFile);
 /** What a shell, JSON, JavaScript, Python or HTML could take for its own. */
@@ -33,31 +34,46 @@ describe('the page for people', () => {
   afterEach(stopServers);
 
   it('is open and names no model; nothing but its own style and script may run in it, and no frame hold it', async () => {
-    const { url } = await startServer({ 'a-secret-model': echoModel() }, { token: 'secret' });
-    const { status, headers, bytes } = await ask(`${url}/`);
-    const page = String(bytes);
-    assert.equal(status, 200);
-    assert.equal(headers.get('content-type'), 'text/html; charset=utf-8');
-    assert.doesNotMatch(page, /a-secret-model|secret/);
-    const policy = headers.get('content-security-policy')!;
-    for (const [, tag, text] of page.matchAll(/<(style|script)>([\s\S]*?)<\/\1>/g)) {
-      const digest = createHash('sha256').update(text!).digest('base64');
-      assert.ok(policy.includes(`${tag}-src 'sha256-${digest}'`), tag);
-    }
-    assert.doesNotMatch(policy, /unsafe|\*|https?:/);
-    for (const directive of [
-      "default-src 'none'",
-      "connect-src 'self'",
-      "frame-ancestors 'none'",
-      "base-uri 'none'",
-    ])
-      assert.ok(policy.split('; ').includes(directive), directive);
-    assert.deepEqual(
-      ['x-content-type-options', 'x-frame-options', 'referrer-policy'].map((name) => headers.get(name)),
-      ['nosniff', 'DENY', 'no-referrer'],
+    const token = 'secret';
+    const models = await startServer({ 'a-secret-model': echoModel() }, { token });
+    const pictures = await startPictureServer(
+      await pipelinesFolder({ 'a-secret-model': [[]] }),
+      {},
+      { token },
     );
-    assert.doesNotMatch(page, /(?:src|href)="(?!openapi\.json|metrics|#|data:)/);
-    assert.equal((await ask(`${url}/`, { method: 'POST', body: '' })).status, 405);
+    for (const [url, title] of [
+      [`${models.url}/`, 'Models'],
+      [`${models.url}/models`, 'Models'],
+      [`${pictures.url}/`, 'Pictures'],
+      [`${pictures.url}/models`, 'Models'],
+    ] as const) {
+      const { status, headers, bytes } = await ask(url);
+      const page = String(bytes);
+      assert.equal(status, 200);
+      assert.equal(headers.get('content-type'), 'text/html; charset=utf-8');
+      assert.ok(page.includes(`<h1>${title}</h1>`));
+      assert.doesNotMatch(page, /a-secret-model|secret/);
+      const policy = headers.get('content-security-policy')!;
+      for (const [, tag, text] of page.matchAll(/<(style|script)>([\s\S]*?)<\/\1>/g)) {
+        const digest = createHash('sha256').update(text!).digest('base64');
+        assert.ok(policy.includes(`${tag}-src 'sha256-${digest}'`), tag);
+      }
+      assert.doesNotMatch(policy, /unsafe|\*|https?:/);
+      for (const directive of [
+        "default-src 'none'",
+        "connect-src 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+      ])
+        assert.ok(policy.split('; ').includes(directive), directive);
+      assert.deepEqual(
+        ['x-content-type-options', 'x-frame-options', 'referrer-policy'].map((name) => headers.get(name)),
+        ['nosniff', 'DENY', 'no-referrer'],
+      );
+      assert.doesNotMatch(page, /(?:src|href)="(?!openapi\.json|metrics|models"|\.\/"|#|data:)/);
+      assert.equal(page.includes('href="models"'), url.startsWith(pictures.url));
+      assert.equal((await ask(url, { method: 'POST', body: '' })).status, 405);
+    }
   });
 
   for (const datatype of DATATYPES)

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type onnxProto from 'onnx-proto';
 import { DATA_TYPE, type DataType, dataTypeName } from '../../compiler/onnx/data-type.js';
@@ -87,6 +87,31 @@ export function defaultedModel(...defaults: readonly onnxProto.onnx.ITensorProto
     input: defaults.map((tensor) => described(tensor.name!, tensor)),
     output: defaults.map((tensor) => described(`${tensor.name}_out`, tensor)),
   });
+}
+
+/** `x` [1, n] times zeros [n, n], which lie in a file of their own beside it: 4 n² bytes, to be made with {@link placeWeights}. */
+export function weightyModel(n: number): string {
+  const entry = (key: string, value: string) => ({ key, value });
+  const weight = TensorProto.create({
+    name: 'w',
+    dataType: DATA_TYPE.float,
+    dims: [n, n],
+    dataLocation: TensorProto.DataLocation.EXTERNAL,
+    externalData: [entry('location', 'weights'), entry('offset', '0'), entry('length', `${4 * n * n}`)],
+  });
+  return writeSmallModel({
+    node: [{ opType: 'MatMul', name: 'times', input: ['x', 'w'], output: ['y'] }],
+    initializer: [weight],
+    input: [value(['x', 'float', [1, n]])],
+    output: [value(['y', 'float', [1, n]])],
+  });
+}
+
+/** Puts the weights of a {@link weightyModel} into a folder, without taking room on the disk. */
+export function placeWeights(folder: string, n: number): void {
+  const path = join(folder, 'weights');
+  writeFileSync(path, '');
+  truncateSync(path, 4 * n * n);
 }
 
 /** `x` as the type `to`. */

@@ -83,6 +83,32 @@ export async function openAddress(
   return { page, complaints };
 }
 
+/** Opens a page of a server, and in the end closes it and looks at what it complained about, but for what is expected. */
+export async function readPage(
+  browser: Browser,
+  url: string,
+  path: string,
+  reader: Reader,
+  work: (page: Page) => Promise<void>,
+  expected = /^$/,
+): Promise<void> {
+  const isOwn = (asked: string) => asked.startsWith(`${url}/`) || asked.startsWith(`blob:${url}/`);
+  const { page, complaints } = await openAddress(browser, `${url}${path}`, reader, isOwn);
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await work(page);
+  assert.deepEqual(
+    complaints.filter((each) => !expected.test(each)),
+    [],
+  );
+  await page.context().close();
+}
+
+/** Whether all of a page is as wide as the window. */
+export async function checkWidth(page: Page): Promise<void> {
+  const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  assert.ok(content! <= screen!, `${content} > ${screen}`);
+}
+
 /** Holds a page to axe-core's rules, those of good practice among them. */
 export async function checkAccessible(page: Page): Promise<void> {
   await page.evaluate(axe.source);

@@ -16,6 +16,8 @@ const WAYS: readonly Way[] = (['split', 'input', 'embeds'] as const).flatMap((to
   { tokens, scale: 'rows' },
   { tokens, scale: 'optional=0.1' },
   { tokens, scale: 'input', hoist: true },
+  { tokens, scale: 'layers', batched: true },
+  { tokens, scale: 'input', adapted: true },
 ]);
 
 describe('every picture that diffusers painted', () => {
@@ -27,12 +29,25 @@ describe('every picture that diffusers painted', () => {
 });
 
 describe('a picture in every way of bringing tokens and scales', () => {
-  for (const name of ['sd15 ddim', 'sd15 plus'])
+  for (const name of ['sd15 ddim', 'sd15 plus', 'sd15 a face and its crop'])
     for (const way of WAYS)
       it(`${name}: ${JSON.stringify(way)}`, async () => {
         const worst = await worstOf(name, way);
         assert.ok(worst <= LIMIT, `${worst} of 255`);
       });
+});
+
+describe('a picture whose UNet has an axis of rows everywhere', () => {
+  for (const [name, way] of [
+    ['lcm', {}],
+    ['sd15 masks', {}],
+    ['sd15 two pictures', { scale: 'rows' }],
+    ['sdxl style alone', {}],
+  ] as const)
+    it(name, async () => {
+      const worst = await worstOf(name, { ...way, batched: true });
+      assert.ok(worst <= LIMIT, `${worst} of 255`);
+    });
 });
 
 describe('pictures in float16', () => {

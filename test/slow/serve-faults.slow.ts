@@ -5,13 +5,19 @@ import { connect, type Socket } from 'node:net';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processorTime, processState } from '../../fixtures/bench/serve/process-state.js';
-import { placeModel } from '../command.js';
+import { MAIN, placeModel } from '../command.js';
 import { freshFolder } from '../fixtures.js';
 import { echoModel } from '../serve/echo-model.js';
 import { ask, exchange, startServer, stopServers } from '../serve/http-server.js';
 import { isAlive, until, workersOf } from '../serve/processes.js';
 import { counting, repositoryOf, type ServeProcess, serve } from '../serve/serve-process.js';
-import { countingModel, fillingModel, identityModel } from '../serve/small-models.js';
+import {
+  countingModel,
+  fillingModel,
+  identityModel,
+  placeWeights,
+  weightyModel,
+} from '../serve/small-models.js';
 import { tellsNothing } from './tells-nothing.js';
 
 const ECHO = { inputs: [{ name: 'x', datatype: 'FP32', shape: [2], data: [1, 2] }] };
@@ -197,6 +203,42 @@ describe('faults of a server that runs', () => {
     await eventually(async () => (await fill(2)).status, 200);
     await eventually(async () => (await infer('echo', ECHO)).status, 200);
     await isReady();
+  });
+
+  it('a model for which memory is short when it is loaded: that one does not come, the others answer', async function () {
+    if (!hasPrlimit) return this.skip();
+    // 1 GiB of weights, and 256 MiB for them.
+    const side = 16_384;
+    const { child } = await start(
+      { heavy: weightyModel(side) },
+      ...['--model-control', 'explicit', '--admin-token', 'admin'],
+    );
+    placeWeights(join(folder, 'heavy', '1'), side);
+    const load = (model: string) =>
+      ask(`${server!.url}/v2/repository/models/${model}/load`, {
+        body: {},
+        headers: { authorization: 'Bearer admin' },
+      });
+    assert.equal((await load('echo')).status, 200);
+    await isReady();
+    const limit =
+      Math.max(...[child.pid!, ...workers()].map((pid) => processState(pid).virtual)) + 256 * 1024 ** 2;
+    assert.equal(spawnSync('prlimit', ['--pid', String(child.pid), `--as=${limit}`]).status, 0);
+    for (let i = 0; i < 3; i++) {
+      const { status, bytes } = await load('heavy');
+      tellsNothing(`${bytes}`);
+      assert.equal(status, 400, `${bytes}`);
+      assert.match(server!.log(), /model “heavy”: /);
+      const { state, reason } = await entryOf('heavy');
+      assert.deepEqual([state, reason], ['UNAVAILABLE', 'failed to load']);
+      assert.equal((await infer('heavy', ECHO)).status, 503);
+      await isReady();
+      assert.equal(workers().length, 1);
+    }
+    const args = [`--as=${limit}`, process.execPath, MAIN, 'serve', folder, '--port', '0', '--threads', '1'];
+    const { status, stderr } = spawnSync('prlimit', args, { encoding: 'utf8' });
+    assert.equal(status, 10, stderr);
+    assert.match(stderr, /^RUNTIME_LOAD: model “heavy”: .*\n {2}hint: Memory is short/m);
   });
 
   /** Asks again until the answer is this one. */

@@ -13,10 +13,12 @@ import { identityModel } from '../serve/small-models.js';
 import {
   browserOrSkip,
   checkAccessible,
+  checkWidth,
   DESK,
   openAddress,
   READERS,
   type Reader,
+  readPage,
   startBrowser,
 } from './browser.js';
 import { pythonEnvironment } from './python.js';
@@ -53,23 +55,8 @@ describe('the page of ipgraft serve in a browser', () => {
       { folder: models(), loadModel: (path) => serveModel(path, { threads: 1 }), hosts: [], ...options },
     );
 
-  /** Opens the page, and in the end closes it and looks at what it complained about, but for what is expected. */
-  async function reading(
-    url: string,
-    reader: Reader,
-    work: (page: Page) => Promise<void>,
-    expected = /^$/,
-  ): Promise<void> {
-    const isOwn = (asked: string) => asked.startsWith(`${url}/`);
-    const { page, complaints } = await openAddress(browser, `${url}/`, reader, isOwn);
-    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
-    await work(page);
-    assert.deepEqual(
-      complaints.filter((each) => !expected.test(each)),
-      [],
-    );
-    await page.context().close();
-  }
+  const reading = (url: string, reader: Reader, work: (page: Page) => Promise<void>, expected?: RegExp) =>
+    readPage(browser, url, '/', reader, work, expected);
 
   /** Presses a model's button, and answers with what is in the clipboard then. */
   async function copied(page: Page, model: string): Promise<string> {
@@ -87,11 +74,7 @@ describe('the page of ipgraft serve in a browser', () => {
       await reading(url, reader, async (page) => {
         await page.locator('.model').first().waitFor();
         assert.deepEqual(await page.locator('.model h2').allTextContents(), ['unet', 'unet-fp16', 'words']);
-        const [content, screen] = await page.evaluate(() => [
-          document.documentElement.scrollWidth,
-          innerWidth,
-        ]);
-        assert.ok(content! <= screen!, `${content} > ${screen}`);
+        await checkWidth(page);
         const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
         assert.equal(ground, reader.scheme === 'dark' ? 'rgb(18, 19, 21)' : 'rgb(247, 247, 245)');
         await checkAccessible(page);

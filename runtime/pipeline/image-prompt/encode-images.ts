@@ -38,7 +38,7 @@ export async function encodeImages(
       {},
       { hint: 'Pass what insightface gives for the face: --image-embeds.' },
     );
-  const pixels = images.map((image) => clipPixels(image, pipeline.imageProcessor));
+  const pixels = await Promise.all(images.map((image) => clipPixels(image, pipeline.imageProcessor)));
   const image = await encoded(pipeline, facts, stackRows(pixels), options);
   return { image, negative: await negativeOf(pipeline, facts, image, options), face: null };
 }
@@ -55,7 +55,7 @@ async function negativeOf(
       'PIPELINE_IMAGE_PROMPT',
       'sought what the image encoder makes of no image, found neither negative_image_embeds nor an image_encoder',
     );
-  const blank = clipPixels({ width: 1, height: 1, data: new Uint8Array(3) }, pipeline.imageProcessor);
+  const blank = await clipPixels({ width: 1, height: 1, data: new Uint8Array(3) }, pipeline.imageProcessor);
   const zeros = { dims: blank.dims, data: new Float32Array(blank.data.length) };
   const one = await encoded(pipeline, facts, zeros, options);
   return stackRows(Array.from({ length: image.dims[0]! }, () => one));

@@ -29,9 +29,9 @@ type Processor = z.infer<typeof schema>;
  * @param config `preprocessor_config.json`; `null` for CLIP's own
  * @throws IpgraftError `MODEL_FOLDER_FILE` for a configuration that is none
  */
-export function clipPixels(image: RgbImage, config: unknown): Values {
+export async function clipPixels(image: RgbImage, config: unknown): Promise<Values> {
   const processor = read(config);
-  const resized = processor.do_resize ? resize(image, processor.size) : image;
+  const resized = processor.do_resize ? await resize(image, processor.size) : image;
   const crop = processor.crop_size;
   const [width, height] = !processor.do_center_crop
     ? [resized.width, resized.height]
@@ -51,7 +51,7 @@ function read(config: unknown): Processor {
   );
 }
 
-function resize(image: RgbImage, size: Processor['size']): RgbImage {
+async function resize(image: RgbImage, size: Processor['size']): Promise<RgbImage> {
   if (typeof size === 'object' && 'height' in size)
     return pillowResize(image, size.width, size.height, BICUBIC);
   const short = typeof size === 'number' ? size : size.shortest_edge;

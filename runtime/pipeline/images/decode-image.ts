@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import type { Sharp } from 'sharp';
 import { IpgraftError } from '../../../compiler/errors.js';
 import { printable } from '../../../compiler/printable.js';
+import { Turns } from '../turns.js';
 import type { RgbImage } from './rgb-image.js';
 
 /** A picture of 64 megapixels takes 200 MB once decoded. */
@@ -49,11 +51,7 @@ export async function readImage(path: string): Promise<RgbImage> {
  * @throws IpgraftError `PIPELINE_IMAGE` for what is no image of a known format, is damaged, or has more than 64 megapixels
  */
 export async function decodeImage(bytes: Uint8Array, name: string): Promise<RgbImage> {
-  if (bytes.length > LONGEST_FILE || !BEGINNINGS.some((beginning) => beginsWith(bytes, beginning)))
-    throw refusal(name, 'it is no image that can be read');
-  const { default: sharp } = await import('sharp');
-  try {
-    const image = sharp(bytes, { limitInputPixels: MOST_PIXELS, failOn: 'error', pages: 1 });
+  return withSharp(bytes, name, async (image) => {
     const { data, info } = await image
       .rotate()
       .toColourspace('srgb')
@@ -62,7 +60,31 @@ export async function decodeImage(bytes: Uint8Array, name: string): Promise<RgbI
       .toBuffer({ resolveWithObject: true });
     const { buffer, byteOffset, length } = data;
     const pixels = new Uint8Array(buffer, byteOffset, length);
-    return { width: info.width, height: info.height, data: info.channels === 1 ? spread(pixels) : pixels };
+    return {
+      width: info.width,
+      height: info.height,
+      data: info.channels === 1 ? await spread(pixels) : pixels,
+    };
+  });
+}
+
+/**
+ * The size that {@link decodeImage} would give, by the head of the file alone.
+ * @throws IpgraftError `PIPELINE_IMAGE` as {@link decodeImage}, but for damage behind the head
+ */
+export async function imageSides(
+  bytes: Uint8Array,
+  name: string,
+): Promise<{ readonly width: number; readonly height: number }> {
+  return withSharp(bytes, name, async (image) => (await image.metadata()).autoOrient);
+}
+
+async function withSharp<T>(bytes: Uint8Array, name: string, work: (image: Sharp) => Promise<T>): Promise<T> {
+  if (bytes.length > LONGEST_FILE || !BEGINNINGS.some((beginning) => beginsWith(bytes, beginning)))
+    throw refusal(name, 'it is no image that can be read');
+  const { default: sharp } = await import('sharp');
+  try {
+    return await work(sharp(bytes, { limitInputPixels: MOST_PIXELS, failOn: 'error', pages: 1 }));
   } catch (cause) {
     const { message } = cause as Error;
     throw refusal(
@@ -74,9 +96,15 @@ export async function decodeImage(bytes: Uint8Array, name: string): Promise<RgbI
 }
 
 /** Grey as red, green and blue. */
-function spread(grey: Uint8Array): Uint8Array {
+async function spread(grey: Uint8Array): Promise<Uint8Array> {
   const data = new Uint8Array(grey.length * 3);
-  for (let i = 0; i < grey.length; i++) data.fill(grey[i]!, 3 * i, 3 * i + 3);
+  const turns = new Turns();
+  for (let i = 0; i < grey.length; i++) {
+    if (i % 65_536 === 0 && turns.isDue) await turns.give();
+    data[3 * i] = grey[i]!;
+    data[3 * i + 1] = grey[i]!;
+    data[3 * i + 2] = grey[i]!;
+  }
   return data;
 }
 

@@ -1,3 +1,4 @@
+import { Turns } from '../turns.js';
 import type { RgbImage } from './rgb-image.js';
 
 /** A filter by which pixels are weighed: how far it reaches in source pixels, and its weight at a distance. */
@@ -34,22 +35,27 @@ interface Window {
 
 /**
  * Resizes a picture as Pillow's `Image.resize` does, to the bit: along rows and along columns, each pass in whole numbers with weights of
- * 22 bits and rounded to 8. When a picture shrinks the filter grows with it, which keeps patterns from appearing that are not there.
+ * 22 bits and rounded to 8. Others get their turns meanwhile: large pictures take seconds. When a picture shrinks the filter grows with it, which keeps patterns from appearing that are not there.
  *
  * Source: Pillow's `Resample.c`. Since Pillow 13 columns come first where the height loses more than twice what the width does; before,
  * rows always did.
  */
-export function pillowResize(image: RgbImage, width: number, height: number, filter: ResizeFilter): RgbImage {
-  const toWidth = (from: RgbImage): RgbImage =>
+export async function pillowResize(
+  image: RgbImage,
+  width: number,
+  height: number,
+  filter: ResizeFilter,
+): Promise<RgbImage> {
+  const toWidth = async (from: RgbImage): Promise<RgbImage> =>
     from.width === width
       ? from
-      : { width, height: from.height, data: alongRows(from, windows(from.width, width, filter)) };
-  const toHeight = (from: RgbImage): RgbImage =>
+      : { width, height: from.height, data: await alongRows(from, windows(from.width, width, filter)) };
+  const toHeight = async (from: RgbImage): Promise<RgbImage> =>
     from.height === height
       ? from
-      : { width: from.width, height, data: alongColumns(from, windows(from.height, height, filter)) };
+      : { width: from.width, height, data: await alongColumns(from, windows(from.height, height, filter)) };
   const columnsFirst = height < image.height && image.height - height > 2 * (image.width - width);
-  return columnsFirst ? toWidth(toHeight(image)) : toHeight(toWidth(image));
+  return columnsFirst ? toWidth(await toHeight(image)) : toHeight(await toWidth(image));
 }
 
 function windows(size: number, target: number, { support, weight }: ResizeFilter): Window[] {
@@ -73,19 +79,25 @@ function fixed(weight: number): number {
   return Math.trunc(weight * 2 ** PRECISION + (weight < 0 ? -0.5 : 0.5));
 }
 
-function alongRows({ width, height, data }: RgbImage, targets: readonly Window[]): Uint8Array {
+async function alongRows({ width, height, data }: RgbImage, targets: readonly Window[]): Promise<Uint8Array> {
   const out = new Uint8Array(targets.length * height * 3);
-  for (let y = 0; y < height; y++)
+  const turns = new Turns();
+  for (let y = 0; y < height; y++) {
+    if (turns.isDue) await turns.give();
     for (const [x, window] of targets.entries())
       weigh(data, (y * width + window.begin) * 3, 3, window.weights, out, (y * targets.length + x) * 3);
+  }
   return out;
 }
 
-function alongColumns({ width, data }: RgbImage, targets: readonly Window[]): Uint8Array {
+async function alongColumns({ width, data }: RgbImage, targets: readonly Window[]): Promise<Uint8Array> {
   const out = new Uint8Array(width * targets.length * 3);
-  for (const [y, window] of targets.entries())
+  const turns = new Turns();
+  for (const [y, window] of targets.entries()) {
+    if (turns.isDue) await turns.give();
     for (let x = 0; x < width; x++)
       weigh(data, (window.begin * width + x) * 3, width * 3, window.weights, out, (y * width + x) * 3);
+  }
   return out;
 }
 

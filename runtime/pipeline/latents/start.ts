@@ -43,8 +43,8 @@ export async function startOf(
     size.width / pipeline.vae.pixelsPerLatent,
   ];
   const count = shape.reduce((product, each) => product * each, 1);
-  const pixels = initImage && vaePixels(initImage, size.width, size.height);
-  const area = mask && maskPixels(mask, size.width, size.height);
+  const pixels = initImage && (await vaePixels(initImage, size.width, size.height));
+  const area = mask && (await maskPixels(mask, size.width, size.height));
   const takesMask = pipeline.unet.inChannels !== pipeline.vae.latentChannels;
   const started: { latents: Values; noise: Values; original: Values | null; masked: Values | null }[] = [];
   for (const draw of draws) {

@@ -1,4 +1,5 @@
 import { IpgraftError } from '../../../compiler/errors.js';
+import { expandDiffusersScale } from '../../../passes/diffusers-scale.js';
 import { MASK_INPUT } from '../../../passes/insert-image-mask.js';
 import { adapterSuffix } from '../../../passes/names.js';
 import { SCALE_INPUT } from '../../../passes/scale-values.js';
@@ -41,6 +42,8 @@ export class ImageConditions {
   private readonly rows: Rows;
   private readonly widths: ImageWidths;
   private readonly mask: Values | null;
+  /** Of each adapter: one, or one for each layer; `undefined` where nothing was said. */
+  private readonly scales: readonly (number | readonly number[] | undefined)[];
   private readonly kept = new Map<string, ImageFeeds>();
 
   constructor(
@@ -55,7 +58,7 @@ export class ImageConditions {
     this.rows = rows;
     this.widths = widths;
     this.mask = mask;
-    for (const { adapter, row, prompt } of adapters) this.refuseImpossible(adapter, row, prompt);
+    this.scales = adapters.map((condition) => this.scaleOf(condition));
   }
 
   /** What is fed at a step; the same object while nothing changes. */
@@ -87,7 +90,13 @@ export class ImageConditions {
     }
     const scale = this.scale(active);
     if (scale !== null) feeds[SCALE_INPUT] = graft.batched ? this.forEachRow(scale) : scale;
-    if (this.mask !== null) feeds[MASK_INPUT] = graft.batched ? this.forEachRow(this.mask) : this.mask;
+    if (this.mask !== null) {
+      const { dims, data } = this.mask;
+      // [images, 1, H, W]; with an axis of rows in front [B, images, H, W].
+      feeds[MASK_INPUT] = graft.batched
+        ? this.forEachRow({ dims: [dims[0]!, ...dims.slice(2)], data })
+        : this.mask;
+    }
     return { feeds, behindText: behind.length === 0 ? null : alongTokens(behind) };
   }
 
@@ -113,51 +122,51 @@ export class ImageConditions {
 
   /** `ip_scale` in the shape that the model takes; `null` where it takes none, or its own default is to hold. */
   private scale(active: readonly boolean[]): Values | null {
-    const { scale } = this.graft;
+    const { scale, layers, batched } = this.graft;
     if (scale === 'constant') return null;
     const isDefault =
-      scale === 'optional' &&
-      this.adapters.every(({ prompt }, i) => active[i] && prompt?.scale === undefined);
+      scale === 'optional' && this.scales.every((given, i) => active[i] && given === undefined);
     if (isDefault) return null;
-    const columns =
+    // Where every input has an axis of rows in front, a scale per row has no other.
+    const more =
       scale === 'layers'
-        ? this.widths.layers
-        : scale === 'rows'
-          ? this.rows.negative + this.rows.positive
-          : 1;
+        ? [layers.length]
+        : scale === 'rows' && !batched
+          ? [this.rows.negative + this.rows.positive]
+          : [];
+    const columns = more[0] ?? 1;
     const data = new Float32Array(this.adapters.length * columns);
-    for (const [index, { prompt }] of this.adapters.entries()) {
-      const wanted = active[index] ? (prompt?.scale ?? 1) : 0;
+    for (const [index, given] of this.scales.entries()) {
+      const wanted = active[index] ? (given ?? 1) : 0;
       for (let column = 0; column < columns; column++)
         data[index * columns + column] = typeof wanted === 'number' ? wanted : wanted[column]!;
     }
-    return {
-      dims:
-        scale === 'input' || scale === 'optional' ? [this.adapters.length] : [this.adapters.length, columns],
-      data,
-    };
+    return { dims: [this.adapters.length, ...more], data };
   }
 
-  private refuseImpossible(
-    adapter: GraftedAdapter,
-    row: ImageRow | null,
-    prompt: AdapterPrompt | null,
-  ): void {
-    const { scale, tokens, hoist } = this.graft;
+  /** The scale that is asked for, as the model takes it. */
+  private scaleOf({ adapter, row, prompt }: AdapterCondition): number | readonly number[] | undefined {
+    const { scale, tokens, hoist, layers } = this.graft;
+    const refusal = (why: string) =>
+      new IpgraftError('PIPELINE_IMAGE_PROMPT', `${adapter.name}: ${why}`, { adapter: adapter.name });
     const refuse = (sought: string, found: string) => {
-      throw new IpgraftError('PIPELINE_IMAGE_PROMPT', `${adapter.name}: sought ${sought}, found ${found}`, {
-        adapter: adapter.name,
-      });
+      throw refusal(`sought ${sought}, found ${found}`);
     };
     const isGated = prompt !== null && (prompt.start > 0 || prompt.end < 1);
     if (scale === 'constant' && tokens === 'embeds' && !hoist && (row === null || isGated))
       refuse(row === null ? 'an image' : 'the whole of the steps', 'an adapter whose scale is baked in');
-    if (prompt?.scale === undefined) return;
+    const wanted = prompt?.scale;
+    if (wanted === undefined) return undefined;
     if (scale === 'constant') refuse('no scale', 'a scale, where the model has its own baked in');
-    if (typeof prompt.scale === 'number') return;
+    if (typeof wanted === 'number') return wanted;
     if (scale !== 'layers') refuse('one scale', 'one for each layer, where the model takes one for all');
-    if (prompt.scale.length !== this.widths.layers)
-      refuse(`${this.widths.layers} scales, one for each cross-attention`, String(prompt.scale.length));
+    if (Array.isArray(wanted)) {
+      if (wanted.length !== layers.length)
+        refuse(`${layers.length} scales, one for each cross-attention`, String(wanted.length));
+      return wanted;
+    }
+    const byId = expandDiffusersScale(wanted, layers, (why) => refusal(`its scale: ${why}`));
+    return layers.map(({ id }) => byId.get(id) ?? 0);
   }
 }
 

@@ -1,6 +1,5 @@
 import { KV_INPUT } from '../../../passes/insert-kv-input.js';
 import { adapterSuffix } from '../../../passes/names.js';
-import { SCALE_INPUT } from '../../../passes/scale-values.js';
 import type { ComponentModel } from '../component-model.js';
 import type { Graft } from './graft.js';
 
@@ -10,8 +9,6 @@ export interface ImageWidths {
   tokens(index: number): readonly number[];
   /** The same of its face embedding; `null` where the UNet takes none. */
   face(index: number): readonly number[] | null;
-  /** Cross-attentions with a scale of their own. */
-  readonly layers: number;
 }
 
 /** Reads the shapes of the inputs that a graft added. */
@@ -26,7 +23,6 @@ export function imageWidths({ inputs }: ComponentModel, graft: Graft, textWidth:
       return shapeOf(`${imageInput(graft)}${adapterSuffix(index)}`) ?? [tokens * images, textWidth];
     },
     face: (index) => shapeOf(`id_embeds${adapterSuffix(index)}`),
-    layers: shapeOf(SCALE_INPUT)?.[0] ?? 1,
   };
 }
 

@@ -9,7 +9,8 @@ import {
 } from '@grpc/grpc-js';
 import { type Access, admitClient, type ClientAdmission } from '../access.js';
 import type { CallLog } from './call-log.js';
-import { cut, LimitedCall } from './limit-sending.js';
+import { limitReceiving } from './limit-receiving.js';
+import { cut, LimitedCall, streamOf } from './limit-sending.js';
 import { statusOf } from './status.js';
 
 /** Who may call a method. */
@@ -25,7 +26,7 @@ export interface GuardOptions {
   /** By the path of a method. */
   readonly accessOf: (path: string) => MethodAccess;
   readonly log: CallLog;
-  /** Milliseconds in which a request must have come in whole. */
+  /** Milliseconds in which a request, of a stream each of its requests, must have come in whole. */
   readonly requestTimeout: number;
   /** Milliseconds in which a client must have taken an answer whole. */
   readonly answerTimeout: number;
@@ -69,11 +70,13 @@ export function guardCalls(options: GuardOptions): ServerInterceptor {
         } catch (error) {
           return guarded.sendStatus(statusOf(error, id));
         }
-        if (!requestStream)
-          late = setTimeout(() => {
-            const details = `the request did not come in whole within ${requestTimeout / 1000} s`;
-            guarded.sendStatus({ code: CODES.DEADLINE_EXCEEDED, details });
-          }, requestTimeout);
+        const onLate = () => {
+          const details = `the request did not come in whole within ${requestTimeout / 1000} s`;
+          guarded.sendStatus({ code: CODES.DEADLINE_EXCEEDED, details });
+        };
+        const stream = streamOf(call);
+        if (!requestStream) late = setTimeout(onLate, requestTimeout);
+        else if (stream !== undefined) limitReceiving(stream, requestTimeout, onLate);
         next(metadata);
       })
       .withOnReceiveHalfClose((next) => {

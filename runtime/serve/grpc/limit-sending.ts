@@ -36,5 +36,10 @@ export class LimitedCall extends ServerInterceptingCall {
 
 /** Ends a call at once: a status would wait behind what its client does not take. Nothing that grpc-js makes public does so. */
 export function cut(call: ServerInterceptingCallInterface): void {
-  (call as { readonly stream?: ServerHttp2Stream }).stream?.close(constants.NGHTTP2_CANCEL);
+  streamOf(call)?.close(constants.NGHTTP2_CANCEL);
+}
+
+/** What a call comes in by, which grpc-js keeps to itself. */
+export function streamOf(call: ServerInterceptingCallInterface): ServerHttp2Stream | undefined {
+  return (call as { readonly stream?: ServerHttp2Stream }).stream;
 }

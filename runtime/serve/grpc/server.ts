@@ -32,6 +32,15 @@ export interface GrpcOptions {
   readonly requestTimeout: number;
   /** Milliseconds in which a client must have taken an answer whole. */
   readonly answerTimeout: number;
+  readonly ping?: Pings;
+}
+
+/** How it is found out that a client has gone though its connection stands. Milliseconds. */
+export interface Pings {
+  /** Between one's answer and the next. */
+  readonly every: number;
+  /** A client that has not answered one by then has gone. */
+  readonly timeout: number;
 }
 
 /** A gRPC server that answers. */
@@ -45,9 +54,7 @@ export interface GrpcServer {
   end(): void;
 }
 
-/** A client that does not answer a ping for so long has gone, though its connection stands. Milliseconds. */
-const PING_EVERY = 60_000;
-const PING_TIMEOUT = 20_000;
+const PINGS: Pings = { every: 60_000, timeout: 20_000 };
 
 /** Calls of one connection at the same time; more wait at the client. */
 const MOST_CALLS = 256;
@@ -57,15 +64,15 @@ const MOST_CALLS = 256;
  * @throws IpgraftError `SERVER_LISTEN`
  */
 export async function startGrpcServer(service: Service, options: GrpcOptions): Promise<GrpcServer> {
-  const { admission, host, port, maxBody, log, requestTimeout, answerTimeout } = options;
+  const { admission, host, port, maxBody, log, requestTimeout, answerTimeout, ping = PINGS } = options;
   const announced = new AbortController();
   const stopping = new AbortController();
   const ending: Ending = { announced: announced.signal, stopping: stopping.signal };
   const server = new Server({
     'grpc.max_receive_message_length': maxBody,
     'grpc.max_send_message_length': -1,
-    'grpc.keepalive_time_ms': PING_EVERY,
-    'grpc.keepalive_timeout_ms': PING_TIMEOUT,
+    'grpc.keepalive_time_ms': ping.every,
+    'grpc.keepalive_timeout_ms': ping.timeout,
     'grpc.max_concurrent_streams': MOST_CALLS,
     // Without it forceShutdown finds no connections.
     'grpc.enable_channelz': 1,

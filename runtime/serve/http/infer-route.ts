@@ -4,6 +4,7 @@ import { type InferReply, writeInferReply } from '../protocol/infer-reply.js';
 import { parseInferRequest } from '../protocol/infer-request.js';
 import type { Service } from '../service.js';
 import { chooseEncoding, compress } from './compression.js';
+import { goneSignal } from './gone-signal.js';
 import { modelOf } from './model-of.js';
 import { modelPaths, route } from './routes.js';
 
@@ -32,19 +33,6 @@ export function addInferRoute(app: FastifyInstance, service: Service): void {
     },
     { operation: 'infer' },
   );
-}
-
-/** Aborted when the client goes away before it has its answer. */
-function goneSignal(reply: FastifyReply): AbortSignal {
-  const gone = new AbortController();
-  // While its body was decompressed, perhaps.
-  if (reply.request.socket.destroyed) gone.abort();
-  reply.raw.once('close', () => {
-    if (reply.raw.writableFinished) return;
-    reply.log.info('the client has gone');
-    gone.abort();
-  });
-  return gone.signal;
 }
 
 async function send(

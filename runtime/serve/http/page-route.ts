@@ -1,15 +1,25 @@
 import type { FastifyInstance } from 'fastify';
+import { picturesPage } from '../../html/pictures-page.js';
+import type { PolicedPage } from '../../html/serve-frame.js';
 import { servePage } from '../../html/serve-page.js';
 import { route } from './routes.js';
 
-/** The page for people. It is the same for everybody and names no model: its script asks for them, with the token where one is needed. */
-export function addPageRoute(app: FastifyInstance): void {
-  const { text, policy } = servePage();
+/**
+ * The pages for people, of pictures where a pipeline is served, and of models. They are the same for everybody and name no model: their scripts ask
+ * for them, with the token where one is needed.
+ */
+export function addPageRoutes(app: FastifyInstance, hasPictures: boolean): void {
+  const models = servePage(hasPictures);
+  const pages = { '/': hasPictures ? picturesPage() : models, '/models': models };
+  for (const [url, page] of Object.entries(pages)) addPage(app, url, page);
+}
+
+function addPage(app: FastifyInstance, url: string, { text, policy }: PolicedPage): void {
   const body = Buffer.from(text);
   route(
     app,
     'GET',
-    '/',
+    url,
     (_, reply) =>
       reply
         .headers({

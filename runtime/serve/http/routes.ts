@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import type { Access } from '../access.js';
 import type { OperationName } from './openapi/operations.js';
-import { sendJson } from './send.js';
+import { sendError } from './send-error.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -9,6 +9,8 @@ declare module 'fastify' {
     access?: Access;
     /** Whether the route is asked so often that its requests are no news. */
     quiet?: boolean;
+    /** Whose form its errors have; the Open Inference Protocol's where it does not say. */
+    dialect?: 'openai';
     /** What the route does, as the description of the server has it; absent where it only says which methods there are. */
     operation?: OperationName;
   }
@@ -25,6 +27,7 @@ export interface RouteOptions {
   readonly operation: OperationName;
   readonly access?: Access;
   readonly quiet?: boolean;
+  readonly dialect?: 'openai';
 }
 
 /** Adds a route, at one or several paths. */
@@ -65,17 +68,16 @@ export function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[
   for (const url of new Set(routes.map((each) => each.url))) {
     const here = routes.filter((each) => each.url === url);
     const methods: readonly HTTPMethods[] = here.map(({ method }) => method);
-    const [{ access = 'token', quiet = false }] = here as [Route];
+    const [{ access = 'token', quiet = false, dialect }] = here as [Route];
     app.route({
       method: METHODS.filter((each) => !methods.includes(each)),
       url,
       handler: (request, reply) =>
-        sendJson(
-          reply.header('allow', methods.join(', ')),
-          { error: `${request.method} is not for this path: sought ${methods.join(' or ')}` },
-          405,
-        ),
-      config: { access, quiet },
+        sendError(reply.header('allow', methods.join(', ')), {
+          status: 405,
+          text: `${request.method} is not for this path: sought ${methods.join(' or ')}`,
+        }),
+      config: { access, quiet, ...(dialect && { dialect }) },
       exposeHeadRoute: false,
     });
   }

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { IpgraftError } from '../../../compiler/errors.js';
 import { serverMetadata } from '../metadata.js';
 import { metricsText } from '../metrics.js';
+import { pictureMetricsText } from '../pictures/picture-metrics.js';
 import { checkReady, type Service } from '../service.js';
 import { type Handler, route } from './routes.js';
 import { sendJson } from './send.js';
@@ -47,7 +48,8 @@ export function addServerRoutes(app: FastifyInstance, service: Service): void {
     'GET',
     '/metrics',
     (_, reply) => {
-      const text = metricsText(service.repository.ready, service.cache);
+      const { repository, cache, pictures } = service;
+      const text = metricsText(repository.ready, cache) + pictureMetricsText(pictures.pipelines);
       return reply.header('content-type', 'text/plain; version=0.0.4').send(Buffer.from(text));
     },
     { quiet: true, operation: 'metrics' },

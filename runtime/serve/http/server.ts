@@ -7,13 +7,15 @@ import { type Admission, admit } from './admission.js';
 import { decompress } from './compression.js';
 import { allowOrigins } from './cors.js';
 import { addDescriptionRoute } from './description-route.js';
+import { addImageRoutes } from './images/image-routes.js';
 import { addInferRoute } from './infer-route.js';
 import { limitSending } from './limit-sending.js';
 import { addModelRoutes } from './model-routes.js';
-import { addPageRoute } from './page-route.js';
+import { addPageRoutes } from './page-route.js';
 import { addRepositoryRoutes } from './repository-routes.js';
 import { recordRoutes, refuseOtherMethods } from './routes.js';
 import { sendJson } from './send.js';
+import { sendError } from './send-error.js';
 import { addServerRoutes } from './server-routes.js';
 import { answerTo } from './status.js';
 
@@ -82,13 +84,14 @@ export async function createHttpServer(service: Service, options: HttpOptions): 
   });
   limitSending(app, answerTimeout);
   app.setErrorHandler((error, request, reply) => {
-    const { status, text } = answerTo(error, request.id);
+    const answer = answerTo(error, request.id);
+    const { status } = answer;
     if (status >= 500) request.log.error({ err: error }, 'failed');
     if (status === 401) reply.header('www-authenticate', 'Bearer');
-    if (error instanceof IpgraftError && error.code === 'SERVER_RATE_LIMIT')
+    if (error instanceof IpgraftError && 'retryAfter' in error.facts)
       reply.header('retry-after', error.facts.retryAfter);
     if (status === 415) reply.header('accept-encoding', 'gzip, deflate');
-    return sendJson(reply, { error: text }, status);
+    return sendError(reply, answer, error);
   });
   app.setNotFoundHandler((_, reply) => sendJson(reply, { error: 'there is nothing at this path' }, 404));
   const routes = recordRoutes(app);
@@ -96,7 +99,8 @@ export async function createHttpServer(service: Service, options: HttpOptions): 
   addModelRoutes(app, service);
   addRepositoryRoutes(app, service);
   addInferRoute(app, service);
-  addPageRoute(app);
+  await addImageRoutes(app, service, maxBody);
+  addPageRoutes(app, service.pictures.pipelines.length > 0);
   addDescriptionRoute(app, service, options, routes);
   refuseOtherMethods(app, routes);
   return app;

@@ -33,9 +33,10 @@ export function isModelName(text: string): boolean {
 
 /**
  * Every model of a repository: folders DIR/MODEL/VERSION/model.onnx, and ensembles, which are a DIR/MODEL/config.pbtxt alone.
+ * @param mayBeEmpty whether there need be none
  * @throws IpgraftError `SERVER_REPOSITORY` when the folder cannot be read or holds no model
  */
-export async function listModels(repository: string): Promise<FoundModel[]> {
+export async function listModels(repository: string, mayBeEmpty = false): Promise<FoundModel[]> {
   const models = await Promise.all(
     (await foldersOf(repository)).map(async (name): Promise<FoundModel | undefined> => {
       try {
@@ -48,10 +49,10 @@ export async function listModels(repository: string): Promise<FoundModel[]> {
     }),
   );
   const found = models.filter((each) => each !== undefined);
-  if (found.length > 0) return found;
+  if (found.length > 0 || mayBeEmpty) return found;
   throw new IpgraftError(
     'SERVER_REPOSITORY',
-    `${printable(repository)}: sought MODEL/VERSION/model.onnx, found no such file`,
+    `${printable(repository)}: sought MODEL/VERSION/model.onnx or PIPELINE/model_index.json, found no such file`,
   );
 }
 

@@ -65,11 +65,12 @@ export class ModelRepository {
   /**
    * Loads every model, one after the other, then ensembles; none stays when one fails. An ensemble whose models are not there is no failure: it
    * is not ready.
+   * @param mayBeEmpty whether a folder without models is no failure
    * @throws IpgraftError `SERVER_REPOSITORY`, `SERVER_CONFIG`, and as loading does
    */
-  async loadAll(): Promise<void> {
+  async loadAll(mayBeEmpty = false): Promise<void> {
     try {
-      const models = (await this.list()).map((found) => {
+      const models = (await this.list(mayBeEmpty)).map((found) => {
         if ('fault' in found) throw found.fault;
         return found.files;
       });
@@ -187,8 +188,8 @@ export class ModelRepository {
     return new IpgraftError('SERVER_MODEL_NOT_READY', `model “${printable(name)}” is not ready: ${why}`);
   }
 
-  private async list(): Promise<Awaited<ReturnType<typeof listModels>>> {
-    const models = await listModels(this.folder);
+  private async list(mayBeEmpty = false): Promise<Awaited<ReturnType<typeof listModels>>> {
+    const models = await listModels(this.folder, mayBeEmpty);
     this.folders = new Set(models.map(({ name }) => name));
     return models;
   }
@@ -244,7 +245,7 @@ export class ModelRepository {
     } catch (error) {
       // What it says may name files of this machine: that is for the log.
       if (!this.loaded.has(name)) this.reasons.set(name, 'failed to load');
-      throw error;
+      throw error instanceof IpgraftError && error.code === 'RUNTIME_LOAD' ? naming(name, error) : error;
     }
     const old = this.loaded.get(name);
     const loadSeconds = (performance.now() - began) / 1000;
@@ -266,6 +267,11 @@ export class ModelRepository {
     await model.close(GRACE);
     this.retiring.delete(model);
   }
+}
+
+/** ONNX Runtime may say no more than that memory is short. */
+function naming(model: string, { code, message, facts, hint, cause }: IpgraftError): IpgraftError {
+  return new IpgraftError(code, `model “${model}”: ${message}`, { model, ...facts }, { hint, cause });
 }
 
 // Triton's words: clients look for them.

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Duplex, Readable } from 'node:stream';
 import { IpgraftError } from '../../../compiler/errors.js';
+import { SHORT_OF_MEMORY } from '../../session/load-runtime.js';
 import { type Frame, onFrames, sendFrame } from './frames.js';
 import type { Answer, Loaded, LoadOrder, Ran, RunOrder } from './messages.js';
 import { WORKER_ENTRY } from './worker-entry.js';
@@ -86,8 +87,10 @@ export class WorkerProcess {
       worker.kill();
       await worker.ended;
       const found = late ? `it was not loaded within ${timeout} ms` : (error as Error).message;
-      if ((error as IpgraftError).code === 'RUNTIME_MISSING') throw error;
-      throw new IpgraftError('RUNTIME_LOAD', found, {}, { cause: error });
+      const { code } = error as IpgraftError;
+      if (code === 'RUNTIME_MISSING') throw error;
+      const hint = code === 'SERVER_WORKER_LOST' && !late ? { hint: SHORT_OF_MEMORY } : {};
+      throw new IpgraftError('RUNTIME_LOAD', found, {}, { cause: error, ...hint });
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);

@@ -1,4 +1,5 @@
 import type { DescribedModel } from '../../../serve/http/openapi/models.js';
+import { askFor } from './ask-for.js';
 
 /** What a model did since it was loaded. */
 export interface Counts {
@@ -16,29 +17,14 @@ export interface Served {
   readonly counts: ReadonlyMap<string, Counts>;
 }
 
-/** The server wants a token, or another one. */
-export class TokenNeeded extends Error {}
-
 interface Duration {
   readonly count: number;
   readonly ns: number;
 }
 
-/**
- * Asks for the models and what they did. Addresses are relative, so that the page may lie anywhere behind a proxy. Fails as
- * {@link TokenNeeded} when the token does not do, else with what the server said.
- */
+/** Asks for the models and what they did. Fails as {@link askFor} does. */
 export async function askServer(token: string | undefined): Promise<Served> {
-  const get = async (path: string) => {
-    const reply = await fetch(path, {
-      cache: 'no-store',
-      ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
-    });
-    if (reply.status === 401) throw new TokenNeeded();
-    if (reply.ok) return reply;
-    const text = await reply.text();
-    throw new Error(`${reply.status}: ${errorIn(text) ?? text}`);
-  };
+  const get = (path: string) => askFor(path, token);
   // Once before the others, so that a token is asked for once.
   const description = await (await get('openapi.json')).json();
   const [stats, metrics] = await Promise.all([
@@ -57,12 +43,4 @@ export async function askServer(token: string | undefined): Promise<Served> {
     counts.set(name, { succeeded: success.count, failed: fail.count, mean, waiting: waiting.get(name) ?? 0 });
   }
   return { models: description['x-ipgraft-models'], counts };
-}
-
-function errorIn(text: string): string | undefined {
-  try {
-    return JSON.parse(text).error;
-  } catch {
-    return undefined;
-  }
 }

@@ -5,7 +5,7 @@ export type ErrorStatus = 400 | 403 | 404 | 413 | 415 | 500 | 501 | 503 | 504;
 
 /** What a route does. */
 export interface Operation {
-  readonly tag: 'health' | 'server' | 'models' | 'inference' | 'repository' | 'not served';
+  readonly tag: 'health' | 'server' | 'models' | 'inference' | 'pictures' | 'repository' | 'not served';
   readonly summary: string;
   readonly description?: string;
   /** JSON that may come with the request; every body may also be left out. */
@@ -28,7 +28,7 @@ const MEMORY = {
 export const OPERATIONS = {
   page: {
     tag: 'server',
-    summary: 'A page for people: the models, and requests to copy',
+    summary: 'A page for people: pictures where a pipeline is served, or models and requests to copy',
     reply: ['text/html; charset=utf-8', null],
   },
   description: {
@@ -87,6 +87,21 @@ export const OPERATIONS = {
       '`binary_data_size` in the place of `data`. Outputs go out in the same ways, as `binary_data` of each asks.',
     body: 'InferRequest',
     reply: json('InferReply'),
+    errors: [...BODY_ERRORS, 404, 500, 503, 504],
+  },
+  pipelines: {
+    tag: 'pictures',
+    summary: 'The pipelines, as OpenAI lists models',
+    reply: json('Pipelines'),
+  },
+  generatePictures: {
+    tag: 'pictures',
+    summary: 'Make pictures',
+    description:
+      'OpenAI’s fields, and more of our own. With `stream` the answer is `text/event-stream`, with events `image_generation.queued`, `.started`, `.step`, ' +
+      '`.partial_image` and `.completed`, and `error`.',
+    body: 'GenerationRequest',
+    reply: json('Generated'),
     errors: [...BODY_ERRORS, 404, 500, 503, 504],
   },
   repositoryIndex: {

@@ -1,7 +1,7 @@
 import type { Route } from '../routes.js';
 import type { Described } from './described.js';
-import { type ErrorStatus, OPERATIONS, type Operation } from './operations.js';
-import { schemaAt } from './schemas.js';
+import { type ErrorStatus, OPERATIONS, type Operation, type OperationName } from './operations.js';
+import { type SchemaName, schemaAt } from './schemas.js';
 
 /** What each status says when it is no success. */
 const ERRORS: Readonly<Record<ErrorStatus | 401 | 429, string>> = {
@@ -77,23 +77,23 @@ const ERROR_HEADERS: Readonly<Record<string, object>> = {
   504: { 'Retry-After': header('retryAfter') },
 };
 
-/** The answers to what does not go, by status. */
+/** The answers to what does not go, by form and status. */
 export function errorResponses(): object {
-  return Object.fromEntries(
+  const inForm = (name: string, schema: SchemaName) =>
     Object.entries(ERRORS).map(([status, description]) => [
-      `error${status}`,
+      `${name}${status}`,
       {
         description,
         headers: { 'X-Request-Id': header('requestId'), ...ERROR_HEADERS[status] },
-        content: { 'application/json': { schema: schemaAt('Error') } },
+        content: { 'application/json': { schema: schemaAt(schema) } },
       },
-    ]),
-  );
+    ]);
+  return Object.fromEntries([...inForm('error', 'Error'), ...inForm('openAiError', 'OpenAiError')]);
 }
 
 /** The answers of an operation: its own, and those of tokens, limits and names where the server has such. */
 export function responsesOf(
-  { operation, access = 'token', quiet }: Route,
+  { operation, access = 'token', quiet, dialect }: Route,
   { token, adminToken, isLimited }: Described,
 ): object {
   const { reply, errors = [] }: Operation = OPERATIONS[operation];
@@ -106,16 +106,18 @@ export function responsesOf(
     ...(isLimited && !(quiet && !asksForToken) ? [429] : []),
     500,
   ]);
+  const form = dialect === 'openai' ? 'openAiError' : 'error';
   const sorted = [...statuses].sort((a, b) => a - b);
   return {
-    ...(reply !== undefined && { 200: answer(reply, operation === 'infer') }),
+    ...(reply !== undefined && { 200: answer(reply, operation) }),
     ...Object.fromEntries(
-      sorted.map((status) => [status, { $ref: `#/components/responses/error${status}` }]),
+      sorted.map((status) => [status, { $ref: `#/components/responses/${form}${status}` }]),
     ),
   };
 }
 
-function answer([type, schema]: NonNullable<Operation['reply']>, isInfer: boolean): object {
+function answer([type, schema]: NonNullable<Operation['reply']>, operation: OperationName): object {
+  const isInfer = operation === 'infer';
   return {
     description: 'As asked',
     headers: {
@@ -125,6 +127,7 @@ function answer([type, schema]: NonNullable<Operation['reply']>, isInfer: boolea
     content: {
       [type]: schema === null ? { schema: { type: 'string' } } : { schema: schemaAt(schema) },
       ...(isInfer && { 'application/octet-stream': {} }),
+      ...(operation === 'generatePictures' && { 'text/event-stream': {} }),
     },
   };
 }

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { generationRequest } from '../../pictures/generation-request.js';
 import { inferRequest } from '../../protocol/request-schema.js';
 import { DATATYPE_SIZE, type Datatype } from '../../tensor.js';
 
@@ -79,6 +80,59 @@ const SCHEMAS = {
         data: z.optional(z.array(z.union([z.number(), z.boolean(), z.string()]))),
       }),
     ),
+  }),
+  Pipelines: z.strictObject({
+    object: z.literal('list'),
+    data: z.array(
+      z.strictObject({
+        id: z.string(),
+        object: z.literal('model'),
+        created: count,
+        owned_by: z.string(),
+        pipeline: z.strictObject({
+          kind: z.enum(['sd', 'sdxl']),
+          width: count,
+          height: count,
+          multiple: count,
+          schedulers: z.array(z.string()),
+          scheduler: z.string(),
+          inpainting: z.boolean(),
+          init_images: z.boolean(),
+          masks: z.boolean(),
+          limits: z.strictObject({ pixels: count, steps: count, pictures: count, prompt: count }),
+          adapters: z.array(
+            z.strictObject({
+              name: z.string(),
+              family: z.nullable(z.string()),
+              images: count,
+              encoder: z.boolean(),
+              scale: z.enum(['fixed', 'one', 'layers']),
+              default: z.number(),
+              layers: z.array(z.strictObject({ path: z.string(), id: count })),
+            }),
+          ),
+        }),
+      }),
+    ),
+  }),
+  GenerationRequest: generationRequest,
+  Generated: z.strictObject({
+    created: count,
+    data: z.array(z.strictObject({ b64_json: z.string(), seed: count, index: count })),
+    size: z.string(),
+    output_format: z.enum(['png', 'jpeg', 'webp']),
+    scheduler: z.string(),
+    steps: count,
+    seconds: z.number(),
+    warnings: z.array(z.string()),
+  }),
+  OpenAiError: z.strictObject({
+    error: z.strictObject({
+      message: z.string(),
+      type: z.string(),
+      param: z.nullable(z.string()),
+      code: z.nullable(z.string()),
+    }),
   }),
   IndexRequest: z.looseObject({ ready: z.optional(z.boolean()) }),
   RepositoryIndex: z.array(

@@ -1,0 +1,29 @@
+import type { Made } from './paint.js';
+import type { PickedImage } from './picked-image.js';
+import type { ServedPipeline } from './served.js';
+import { hasOpenScale, type Wish } from './wish.js';
+
+/** A picture of this visit. */
+export interface Shot {
+  /** Counted from 1. */
+  readonly number: number;
+  /** What gives it alone. */
+  readonly wish: Wish;
+  readonly pipeline: ServedPipeline;
+  readonly made: Made;
+  readonly image: PickedImage;
+}
+
+/** What a shot shows, for those who do not see it. */
+export function altOf({ number, wish }: Shot): string {
+  const words = wish.prompt.trim() || 'without a prompt';
+  return `Picture ${number}: ${words.length > 120 ? `${words.slice(0, 120)}…` : words}`;
+}
+
+/** Whether images count in it, by scales that may be 0 instead. */
+export function canCompare({ wish, pipeline }: Shot): boolean {
+  return (
+    hasOpenScale(wish, pipeline) &&
+    wish.adapters.some(({ scale }, i) => scale !== 0 && wish.images[i]!.length > 0)
+  );
+}

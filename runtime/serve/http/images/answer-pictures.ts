@@ -1,0 +1,41 @@
+import type { FastifyReply } from 'fastify';
+import { encodePicture } from '../../pictures/encode-picture.js';
+import type { GenerationRequest } from '../../pictures/generation-request.js';
+import { sendJson } from '../send.js';
+import type { Asked } from './asked.js';
+import { notePictures } from './note-pictures.js';
+
+/** Answers with all pictures at once, as OpenAI's `images.generate`. */
+export async function answerPictures({ fields, order, pipeline, signal }: Asked, reply: FastifyReply) {
+  const painted = await pipeline.paint(order, { signal });
+  notePictures(reply.log, pipeline, painted);
+  const format = formatOf(fields);
+  const data = await Promise.all(
+    painted.pictures.map(async ({ image, seed, parameters }, index) => ({
+      b64_json: await encodePicture(image, format, parameters),
+      seed,
+      index,
+    })),
+  );
+  const { size, scheduler, steps, seconds, warnings } = painted;
+  return sendJson(reply, {
+    created: now(),
+    data,
+    size: `${size.width}x${size.height}`,
+    output_format: format.format,
+    scheduler,
+    steps,
+    seconds,
+    warnings,
+  });
+}
+
+/** How a request wants its pictures. */
+export function formatOf({ output_format: format, output_compression: quality }: GenerationRequest) {
+  return { format: format ?? 'png', quality: quality ?? 100 } as const;
+}
+
+/** Since 1970. Seconds. */
+export function now(): number {
+  return Math.floor(Date.now() / 1000);
+}

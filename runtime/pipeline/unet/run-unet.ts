@@ -20,7 +20,10 @@ export async function runUnet(unet: ComponentModel, feeds: Feeds, signal?: Abort
   refuseSize(sample.dims, declared);
   const fixed = declared[0] ?? -1;
   const timestep = unet.inputs.find(({ name }) => name === 'timestep');
-  const given = { ...feeds, timestep: fitTimestep(feeds.timestep!, timestep?.shape ?? [], rows) };
+  const given: Record<string, Values> = {
+    ...feeds,
+    timestep: fitTimestep(feeds.timestep!, timestep?.shape ?? [], rows),
+  };
   if (fixed === -1 || fixed === rows) return (await runComponent(unet, given, options)).get(output)!;
   if (rows % fixed !== 0)
     throw new IpgraftError(
@@ -31,6 +34,10 @@ export async function runUnet(unet: ComponentModel, feeds: Feeds, signal?: Abort
         found: rows,
       },
     );
+  const scale = unet.inputs.find(({ name }) => name === 'ip_scale')?.shape ?? [];
+  // A scale for each layer has their number, which is fixed.
+  if (given.ip_scale?.dims[1] === rows && (scale[1] === -1 || scale[1] === fixed))
+    given.ip_scale = firstColumns(given.ip_scale, fixed);
   const parts: Values[] = [];
   for (let begin = 0; begin < rows; begin += fixed) {
     const part = Object.fromEntries(
@@ -49,6 +56,13 @@ function fitTimestep({ data }: Values, shape: readonly number[], rows: number): 
   if (shape.length === 0) return { dims: [], data };
   const count = shape[0] === -1 ? rows : shape[0]!;
   return { dims: [count], data: new Float32Array(count).fill(data[0]!) };
+}
+
+/** A scale for each row [adapters, rows], for fewer rows: all rows of a picture have the same. */
+function firstColumns({ dims, data }: Values, count: number): Values {
+  const [adapters, columns] = dims as [number, number];
+  const kept = Array.from({ length: adapters }, (_, i) => data.subarray(i * columns, i * columns + count));
+  return { dims: [adapters, count], data: Float32Array.from(kept.flatMap((each) => [...each])) };
 }
 
 function refuseSize(found: readonly number[], declared: readonly number[]): void {

@@ -49,6 +49,7 @@ export { projectionModel, writeProjection } from './project-image.js';
 export { type CompileReport, reportOf } from './report.js';
 export { stripPatched } from './strip-patched.js';
 export { type SwappedModel, swap } from './swap.js';
+export { type TypedClient, type TypedClientOptions, typedClient } from './typed-client/typed-client.js';
 export { type ValidateOptions, validate } from './validate/validate.js';
 export type { Check, Engine, SiteNumbers, Validation } from './validate/validation.js';
 export { VERSION } from './version.js';

@@ -22,17 +22,20 @@ async function compiled(
 ): Promise<{ unet: string; kv: string[] }> {
   const opened = await openModel(modelPath(model));
   const adapters = await Promise.all(files.map((file) => openAdapter(file)));
-  const patched = await compile(opened, { ...options, adapters });
-  const unet = join(freshFolder(), 'unet.onnx');
-  await writePatched(patched, unet);
-  const kv: string[] = [];
-  for (const [i, rope] of (await hoistedModels(patched)).entries()) {
-    const path = hoistedPath(unet, i);
-    await writeFiles([{ path, content: rope }]);
-    kv.push(path);
+  try {
+    const patched = await compile(opened, { ...options, adapters });
+    const unet = join(freshFolder(), 'unet.onnx');
+    await writePatched(patched, unet);
+    const kv: string[] = [];
+    for (const [i, rope] of (await hoistedModels(patched)).entries()) {
+      const path = hoistedPath(unet, i);
+      await writeFiles([{ path, content: rope }]);
+      kv.push(path);
+    }
+    return { unet, kv };
+  } finally {
+    await Promise.all([opened, ...adapters].map((file) => file.close()));
   }
-  await Promise.all([opened, ...adapters].map((file) => file.close()));
-  return { unet, kv };
 }
 
 async function run(path: string, feeds: Feeds, output: string): Promise<Values> {

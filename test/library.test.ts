@@ -36,6 +36,7 @@ describe('the library', () => {
       'reportOf',
       'stripPatched',
       'swap',
+      'typedClient',
       'validate',
       'validationReport',
       'writeBatched',
@@ -61,6 +62,17 @@ describe('the library', () => {
     assert.deepEqual(
       written.files.map(({ name }) => name),
       ['patched.onnx'],
+    );
+  });
+
+  it('writes typed clients as docs/typed-clients.md says', async () => {
+    const model = await library.openModel(modelPath('sd15-sdpa-ts17'));
+    const { text, inputs } = await library.typedClient(model, { name: 'Unet' });
+    await model.close();
+    assert.match(text, /^export class Unet /m);
+    assert.deepEqual(
+      inputs.map(({ name }) => name),
+      ['sample', 'timestep', 'encoder_hidden_states'],
     );
   });
 

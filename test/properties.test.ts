@@ -8,7 +8,7 @@ import { appendTokens, largestDifference, reference, type Values } from './numbe
 import { type KindOptions, type PatchedFile, patchFile } from './patched.js';
 import { load, type Session, unetInputs } from './session.js';
 
-const MODEL = 'sd15-sdpa-ts17';
+const MODEL = 'sd15-sdpa-dynamo18';
 const [BASE, PLUS] = [adapterPath('sd15', 'base'), adapterPath('sd15', 'plus')];
 const WIDTH = 24;
 const ROWS = 2;

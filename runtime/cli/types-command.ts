@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { writeFiles } from '../../compiler/io/write-files.js';
 import { Rope } from '../../compiler/wire/rope.js';
 import { openModel } from '../open.js';
+import { counted } from '../typed-client/counted.js';
 import { TRANSPORTS, type Transport } from '../typed-client/transport.js';
 import { typedClient } from '../typed-client/typed-client.js';
 import { row } from './print-report.js';
@@ -86,8 +87,4 @@ function className(output: string): string {
       .replace(/\.[cm]?ts$/, '')
       .match(/[A-Za-z0-9]+/g) ?? [];
   return words.map((word) => word[0]!.toUpperCase() + word.slice(1)).join('');
-}
-
-function counted(values: readonly unknown[], what: string): string {
-  return `${values.length} ${what}${values.length === 1 ? '' : 's'}`;
 }

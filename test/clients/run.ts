@@ -6,8 +6,9 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { MAIN } from '../command.js';
-import { freshFolder } from '../fixtures.js';
+import { fixturePath, freshFolder } from '../fixtures.js';
 import { encoderModel, projection } from '../serve/image-models.js';
+import { pipelinesFolder } from '../serve/picture-server.js';
 import { countingModel, identityModel } from '../serve/small-models.js';
 import { pythonEnvironment } from '../slow/python.js';
 import { packagedFixtures, packagedRepository } from './packaged.js';
@@ -126,6 +127,14 @@ if ('missing' in environment) {
     await drive(python, await packagedRepository(), ['t0'], ({ http }) => [
       ['test/clients/triton_packaged.py', http, 't0'],
     ]),
+    await drive(
+      python,
+      await pipelinesFolder({ fox: [['sd15-base'], { tokens: 'embeds', scale: 'input' }] }),
+      ['t0'],
+      ({ url }) => [
+        ['test/clients/openai_images.py', url, 't0', fixturePath('pictures', 'images', 'one.png')],
+      ],
+    ),
     spawnSync(python, configs, { stdio: 'inherit' }).status === 0,
   ];
   process.exitCode = results.every(Boolean) ? 0 : 1;

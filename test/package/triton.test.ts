@@ -19,7 +19,7 @@ import { ask, stopServers } from '../serve/http-server.js';
 import { encoderModel, IMAGE, input, projection, serveFolder } from '../serve/image-models.js';
 import { load } from '../session.js';
 
-const MODEL = 'sd15-sdpa-ts17';
+const MODEL = 'sd15-sdpa-dynamo18';
 const BASE = adapterPath('sd15', 'base');
 
 /** Packages into a new repository, and answers with it and what was said. */

@@ -66,7 +66,7 @@ export async function projection(kind: AdapterKind): Promise<string> {
 /** What `ipgraft compile --hoist` writes: a UNet, and the model of its keys and values. */
 export async function hoisted(kind: AdapterKind): Promise<{ readonly unet: string; readonly kv: string }> {
   const unet = join(freshFolder(), 'unet.onnx');
-  const model = modelPath('sd15-sdpa-ts17');
+  const model = modelPath('sd15-sdpa-dynamo18');
   await ipgraft(
     'compile',
     model,

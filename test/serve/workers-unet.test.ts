@@ -47,7 +47,7 @@ describe('a UNet in a worker', () => {
   afterEach(() => served?.close(0));
 
   it('answers bit for bit as in this process, and goes on after what it cannot run', async () => {
-    const path = modelPath('sd15-sdpa-ts17');
+    const path = modelPath('sd15-sdpa-dynamo18');
     served = await serveModel(path, { threads: 1 });
     const expected = await direct(path, 7);
     assert.deepEqual(await noise(served, step(7)), expected);

@@ -16,7 +16,7 @@ import { adapterPath, fixturePath, formPath, freshFolder, modelPath } from '../f
 import type { KindOptions } from '../patched.js';
 
 const SHAPES = ['--shape', 'sample=2x4x16x16', '--shape', 'encoder_hidden_states=2x7x24'];
-const MODEL = 'sd15-sdpa-ts17';
+const MODEL = 'sd15-sdpa-dynamo18';
 /** The layer that is sabotaged: one in the middle of an order, whose neighbours have its shape. */
 const ID = 7;
 const SCOPE = 'down_blocks.1.attentions.1.transformer_blocks.0.attn2';

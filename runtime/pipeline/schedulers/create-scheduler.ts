@@ -82,7 +82,6 @@ function inOrder(name: SchedulerName, solver: Solver, start: number): Scheduler 
   return {
     timesteps,
     initNoiseSigma: solver.initNoiseSigma,
-    order: 1,
     get predictedOriginal() {
       return predictedOriginal;
     },

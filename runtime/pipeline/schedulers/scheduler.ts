@@ -23,8 +23,6 @@ export interface Scheduler {
   readonly timesteps: readonly number[];
   /** The standard deviation that the noise of the first sample must have. */
   readonly initNoiseSigma: number;
-  /** How many entries of {@link timesteps} make one step that was asked for: 1 with all schedulers there are now. */
-  readonly order: number;
   /** What the last step took for the finished sample, for previews; null before the first one. */
   readonly predictedOriginal: Float32Array | null;
   /**

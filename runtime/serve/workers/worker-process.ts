@@ -86,11 +86,17 @@ export class WorkerProcess {
     } catch (error) {
       worker.kill();
       await worker.ended;
-      const found = late ? `it was not loaded within ${timeout} ms` : (error as Error).message;
-      const { code } = error as IpgraftError;
+      const { code, message, hint } = error as IpgraftError;
       if (code === 'RUNTIME_MISSING') throw error;
-      const hint = code === 'SERVER_WORKER_LOST' && !late ? { hint: SHORT_OF_MEMORY } : {};
-      throw new IpgraftError('RUNTIME_LOAD', found, {}, { cause: error, ...hint });
+      if (late)
+        throw new IpgraftError(
+          'RUNTIME_LOAD',
+          `it was not loaded within ${timeout} ms`,
+          {},
+          { cause: error },
+        );
+      const lost = code === 'SERVER_WORKER_LOST' ? SHORT_OF_MEMORY : hint;
+      throw new IpgraftError('RUNTIME_LOAD', message, {}, { cause: error, hint: lost });
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);

@@ -46,7 +46,7 @@ ${FAULT('guidance')}${FAULT('scheduler')}${FAULT('pictures')}
 <div id="mask"></div>
 </div>
 ${FAULT('init-image')}${FAULT('mask')}
-<label class="slider" id="strength-row" hidden><span>Strength <output id="strength-value" for="strength"></output></span> <input id="strength" type="range" min="0" max="1" step="0.05" aria-describedby="strength-hint fault-strength"></label>
+<label class="slider" id="strength-row" hidden><span>Strength <span id="strength-value" class="value" aria-hidden="true"></span></span> <input id="strength" type="range" min="0" max="1" step="0.05" aria-describedby="strength-hint fault-strength"></label>
 <p class="hint" id="strength-hint" hidden>How much of the picture is painted over; of the steps, so many are taken.</p>
 ${FAULT('strength')}
 </div>

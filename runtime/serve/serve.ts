@@ -86,7 +86,7 @@ export async function serveRepository(folder: string, options: ServeRepositoryOp
     throw error;
   }
   const unwatch = watchModels(
-    () => repository.ready,
+    () => [...repository.ready, ...pictures.pipelines.flatMap(({ models }) => models)],
     (text) => app.log.warn(text),
   );
   const { address, port: taken, family } = app.server.address() as AddressInfo;

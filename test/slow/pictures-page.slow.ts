@@ -10,6 +10,7 @@ import { serveModel } from '../../runtime/serve/workers/serve-model.js';
 import { ipgraft, MAIN } from '../command.js';
 import { fixturePath, freshFolder } from '../fixtures.js';
 import { startServer, stopServers, type TestServer } from '../serve/http-server.js';
+import { startPictureServer } from '../serve/picture-server.js';
 import {
   browserOrSkip,
   checkAccessible,
@@ -49,7 +50,7 @@ describe('the page of pictures in a browser', () => {
     await stopServers();
   });
 
-  const serve = (options: { readonly token?: string } = {}) =>
+  const serve = () =>
     startServer(
       {},
       {
@@ -63,7 +64,6 @@ describe('the page of pictures in a browser', () => {
           loadModel: (path) => serveModel(path, { threads: 1 }),
           limits: LIMITS,
         },
-        ...options,
       },
     );
 
@@ -249,5 +249,220 @@ describe('the page of pictures in a browser', () => {
       stop.abort();
       await shots(page).waitFor();
     });
+  });
+
+  it('layers are drawn with a pointer, changed by keys and set by presets, and asked for so', async () => {
+    await reading(DESK, async (page) => {
+      await page.getByLabel('Image prompt').setInputFiles(image('one'));
+      await fillIn(page, { Steps: '1' });
+      const bars = page.getByRole('slider', { name: /attn2, id/ });
+      assert.equal(await bars.count(), 16);
+      const scales = () =>
+        bars.evaluateAll((all) => all.map((each) => Number(each.getAttribute('aria-valuenow'))));
+      assert.ok((await scales()).every((scale) => scale === 1));
+      const asked = async () => {
+        const [request] = await Promise.all([page.waitForRequest(/generations$/), generate(page)]);
+        return request.postDataJSON().image_prompts[0].scale as number[];
+      };
+      // From the top of the first bar to the bottom of the one beside it.
+      await bars.nth(0).scrollIntoViewIfNeeded();
+      const [first, second] = [(await bars.nth(0).boundingBox())!, (await bars.nth(1).boundingBox())!];
+      await page.mouse.move(first.x + first.width / 2, first.y + 1);
+      await page.mouse.down();
+      await page.mouse.move(second.x + second.width / 2, second.y + second.height - 1, { steps: 8 });
+      await page.mouse.up();
+      const drawn = await scales();
+      assert.ok(drawn[0]! !== 1 && drawn[1]! === 0, drawn.join());
+      assert.deepEqual(drawn.slice(2), Array(14).fill(1));
+      // One stop for Tab, from where the pointer was; an arrow to the next block, and all of it.
+      assert.equal(await page.evaluate(() => document.querySelectorAll('.bar-of[tabindex="0"]').length), 1);
+      await page.keyboard.press('ArrowRight');
+      await page.keyboard.press('Shift+End');
+      await page.keyboard.press('ArrowDown');
+      const wanted = [drawn[0], 0, 1.45, 1.5, ...Array(12).fill(1)];
+      assert.deepEqual(await scales(), wanted);
+      // Checkpoints have the middle last, and so has the page here: up blocks are drawn from the top.
+      const paths = await bars.evaluateAll((all) => all.map((each) => each.getAttribute('data-path')!));
+      const byPath = new Map(paths.map((path, i) => [path, wanted[i]]));
+      const sent = await asked();
+      assert.equal(sent[0], byPath.get('down_blocks.0.attentions.0.transformer_blocks.0.attn2'));
+      assert.deepEqual(sent.slice(0, 4), [drawn[0], 0, 1.45, 1.5]);
+      assert.deepEqual(sent.slice(4), Array(12).fill(1));
+      const preset = page.getByRole('combobox', { name: 'Preset' });
+      assert.equal(await preset.inputValue(), '');
+      await preset.selectOption('composition');
+      await page.getByRole('slider', { name: /^Scale/ }).fill('0.8');
+      assert.deepEqual((await asked()).map((scale) => scale > 0).filter(Boolean).length, 2);
+    });
+  });
+
+  it('by keys alone: an image, a prompt, a picture, its comparison, its settings', async () => {
+    await reading(DESK, async (page) => {
+      // The page begins in the prompt.
+      await page.keyboard.type('a red fox');
+      await tabTo(page, 'Image prompt');
+      const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Space')]);
+      await chooser.setFiles(image('one'));
+      await page.getByRole('img', { name: 'one.png' }).waitFor();
+      await tabTo(page, 'Steps');
+      await page.keyboard.type('2');
+      await tabTo(page, 'Generate');
+      await page.keyboard.press('Enter');
+      await shots(page).waitFor();
+      await page.getByRole('button', { name: 'Generate' }).and(page.locator(':focus')).waitFor();
+      await tabTo(page, 'Compare with scale 0');
+      await page.keyboard.press('Enter');
+      await page.locator('.comparison').waitFor();
+      await tabTo(page, 'How much of scale 0');
+      await page.keyboard.press('End');
+      assert.match((await page.locator('.comparison').getAttribute('style'))!, /--at: 100%/);
+      await tabTo(page, 'Use settings');
+      await page.keyboard.press('Enter');
+      assert.equal(await page.evaluate(() => document.activeElement!.id), 'prompt');
+      assert.ok(await page.getByLabel('Keep').isChecked());
+    });
+  });
+
+  /** Presses Tab until what has this name, or begins with it, has the focus, and marks a field's text. */
+  async function tabTo(page: Page, name: string): Promise<void> {
+    for (let i = 0; i < 80; i++) {
+      await page.keyboard.press('Tab');
+      const found = await page.evaluate(() => {
+        const { activeElement: at } = document;
+        if (at instanceof HTMLInputElement && at.type === 'number') at.select();
+        const label =
+          at?.getAttribute('aria-label') ?? (at as HTMLInputElement | null)?.labels?.[0]?.textContent;
+        return (label ?? at?.textContent ?? '').trim();
+      });
+      if (found.startsWith(name)) return;
+    }
+    assert.fail(`Tab does not lead to ${name}`);
+  }
+
+  it('settings are there again after a reload, images are not, and nothing else is kept', async () => {
+    await reading(DESK, async (page) => {
+      await page.getByLabel('Image prompt').setInputFiles(image('one'));
+      await fillIn(page, { Seed: '7', Steps: '9' });
+      await field(page, 'Keep').check();
+      await page.getByRole('combobox', { name: 'Preset' }).selectOption('ease-in');
+      await page.reload();
+      await page.getByText('A picture appears here.').waitFor();
+      const values = ['Prompt', 'Seed', 'Steps', 'Width'].map((name) => field(page, name).inputValue());
+      assert.deepEqual(await Promise.all(values), ['a red fox', '7', '9', '32']);
+      assert.ok(await field(page, 'Keep').isChecked());
+      assert.equal(await page.getByRole('combobox', { name: 'Preset' }).inputValue(), 'ease-in');
+      assert.equal(await page.locator('.picked img').count(), 0);
+      const kept = await page.evaluate(() => [
+        Object.keys(localStorage).join(),
+        sessionStorage.length,
+        document.cookie,
+        (localStorage.getItem('ipgraft-pictures') ?? '').length < 2000,
+      ]);
+      assert.deepEqual(kept, ['ipgraft-pictures', 0, '', true]);
+      await page.evaluate(() =>
+        localStorage.setItem('ipgraft-pictures', '{"steps":"x","adapters":[null],"model":[]}'),
+      );
+      await page.reload();
+      await page.getByText('A picture appears here.').waitFor();
+      assert.equal(await field(page, 'Steps').inputValue(), '25');
+    });
+  });
+
+  it('a picture is started from another, within a mask, in several at once, and used again', async () => {
+    await reading(DESK, async (page) => {
+      await fillIn(page, { Steps: '2' });
+      await page.getByText('More', { exact: true }).click();
+      await field(page, 'Pictures').fill('2');
+      await page.getByLabel('Picture to start from').setInputFiles(image('scene'));
+      await page.getByRole('img', { name: 'scene.png' }).waitFor();
+      // 100 × 66, in multiples of 16.
+      assert.deepEqual(
+        [await field(page, 'Width').inputValue(), await field(page, 'Height').inputValue()],
+        ['96', '64'],
+      );
+      await page.getByLabel('Mask: white is painted anew').setInputFiles(image('mask'));
+      await page.getByRole('img', { name: 'mask.png' }).waitFor();
+      await fillIn(page, { Seed: '50', Steps: '2' });
+      const [request] = await Promise.all([page.waitForRequest(/generations$/), generate(page, 2)]);
+      const { n, strength, init_image: start, mask, seed } = request.postDataJSON();
+      assert.deepEqual([n, strength, seed], [2, 0.8, 50]);
+      assert.equal(start, readFileSync(image('scene')).toString('base64'));
+      assert.equal(mask, readFileSync(image('mask')).toString('base64'));
+      await page.getByText('seed 51 · 32 × 32').waitFor();
+      await page.getByRole('button', { name: 'As image prompt' }).click();
+      await page.getByRole('img', { name: 'tiny-51.png', exact: true }).waitFor();
+      await page.getByRole('button', { name: 'As start' }).click();
+      assert.equal(await page.locator('#init-image img').getAttribute('alt'), 'tiny-51.png');
+      await page.getByRole('button', { name: 'Use settings' }).click();
+      assert.equal(await page.locator('#init-image img').getAttribute('alt'), 'scene.png');
+      assert.equal(await field(page, 'Seed').inputValue(), '51');
+      assert.equal(await field(page, 'Pictures').inputValue(), '1');
+    });
+  });
+
+  it('what is wrong is said in place: by the page before it asks, and by the server', async () => {
+    await reading(
+      DESK,
+      async (page) => {
+        await fillIn(page, { Width: '40', Steps: '151' });
+        await page.keyboard.press('Control+Enter');
+        await page.getByText('Width: A multiple of 16 is needed.').waitFor();
+        await page.getByText('At most 150.').waitFor();
+        assert.equal(await page.evaluate(() => document.activeElement!.id), 'width');
+        assert.equal(await field(page, 'Steps').getAttribute('aria-invalid'), 'true');
+        await checkAccessible(page);
+        await fillIn(page, { Width: '256', Height: '128' });
+        await page.keyboard.press('Control+Enter');
+        await page.getByText('At most 16,384 pixels in all; these are 32,768.').waitFor();
+        await fillIn(page);
+        // What only the server knows.
+        await page.getByText('More', { exact: true }).click();
+        await page.getByRole('combobox', { name: 'Scheduler' }).evaluate((each) => {
+          (each as HTMLSelectElement).options[0]!.value = 'nothing';
+          (each as HTMLSelectElement).selectedIndex = 0;
+        });
+        await page.keyboard.press('Control+Enter');
+        await page
+          .locator('#fault-scheduler')
+          .getByText(/^scheduler: sought one of ddim, .* found .*nothing/)
+          .waitFor();
+        await page.context().setOffline(true);
+        await page.keyboard.press('Control+Enter');
+        await page.getByText('The server does not answer.').waitFor();
+      },
+      /400 \(Bad Request\)|ERR_INTERNET_DISCONNECTED/,
+    );
+  });
+
+  it('with a token it shows nothing before it is given, never writes it down, and asks again when it does not do', async () => {
+    // Its models run in this process: they are there at once.
+    const { url } = await startPictureServer(folder, { limits: LIMITS }, { token: 'secret', hosts: [] });
+    const refused = /401 \(Unauthorized\)$/;
+    await readPage(
+      browser,
+      url,
+      '/',
+      DESK,
+      async (page) => {
+        await page.getByLabel('Token').waitFor();
+        assert.ok(await page.locator('#studio').isHidden());
+        await checkAccessible(page);
+        await page.getByLabel('Token').fill('wrong');
+        await page.keyboard.press('Enter');
+        await page.getByRole('alert').getByText('This is not the token of the server.').waitFor();
+        await page.getByLabel('Token').fill('secret');
+        await page.keyboard.press('Enter');
+        await fillIn(page, { Steps: '1' });
+        await generate(page);
+        await page.getByText('As a command').click();
+        assert.match((await page.locator('pre').textContent())!, /Bearer \$IPGRAFT_TOKEN/);
+        assert.doesNotMatch(await page.content(), /secret/);
+        assert.doesNotMatch(await page.evaluate(() => JSON.stringify(localStorage)), /secret/);
+        await page.getByRole('link', { name: 'Models' }).click();
+        await page.getByRole('heading', { name: 'Models' }).waitFor();
+        await page.getByLabel('Token').waitFor();
+      },
+      refused,
+    );
   });
 });

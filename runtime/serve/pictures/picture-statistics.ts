@@ -1,8 +1,7 @@
 import { Histogram } from './histogram.js';
 
 /** How a request for pictures ended. */
-export const OUTCOMES = ['painted', 'rejected', 'cancelled', 'timeout', 'failed'] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+export type Outcome = 'painted' | 'rejected' | 'cancelled' | 'timeout' | 'failed';
 
 /** Bounds of a histogram's buckets. Seconds. */
 const PICTURE_BOUNDS = [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];

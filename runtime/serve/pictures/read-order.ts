@@ -83,7 +83,7 @@ function checked(
     adapters,
   };
   try {
-    return pictureRequest(request, { ...limits, pixels: limits.pixels });
+    return pictureRequest(request, limits);
   } catch (error) {
     throw error instanceof IpgraftError ? renamed(error) : error;
   }

@@ -6,8 +6,8 @@ import type { RgbImage } from '../../pipeline/images/rgb-image.js';
 import { parametersOf } from '../../pipeline/parameters-of.js';
 import type { Pipeline } from '../../pipeline/pipeline.js';
 import { Turns } from '../../pipeline/turns.js';
-import type { ServedModel } from '../backend.js';
 import { LONGEST_TIMER } from '../longest-timer.js';
+import type { WatchedModel } from '../repository/watch-models.js';
 import { decodeOrder } from './decode-order.js';
 import type { PictureOrder } from './picture-order.js';
 import { PictureQueue } from './picture-queue.js';
@@ -64,13 +64,13 @@ export class ServedPipeline {
   readonly statistics = new PictureStatistics();
   /** Since 1970, when it was loaded. Seconds. */
   readonly created = Math.floor(Date.now() / 1000);
-  private readonly models: readonly ServedModel[];
+  readonly models: readonly WatchedModel[];
   private readonly timeout: number;
   private readonly queue: PictureQueue;
   private readonly jobs = new Set<AbortController>();
   private isClosed = false;
 
-  constructor(name: string, pipeline: Pipeline, models: readonly ServedModel[], options: PaintOptions) {
+  constructor(name: string, pipeline: Pipeline, models: readonly WatchedModel[], options: PaintOptions) {
     this.name = name;
     this.pipeline = pipeline;
     this.models = models;
@@ -141,7 +141,7 @@ export class ServedPipeline {
   async close(): Promise<void> {
     this.isClosed = true;
     for (const job of this.jobs) job.abort(STOPPING);
-    await Promise.all(this.models.map((model) => model.close(0)));
+    await Promise.all(this.models.map(({ model }) => model.close(0)));
   }
 
   private async work(order: PictureOrder, follower: Follower, signal: AbortSignal): Promise<Painted> {

@@ -1,7 +1,9 @@
+import { basename, dirname } from 'node:path';
 import { readPipelineFolder } from '../../pipeline/folder/pipeline-folder.js';
 import { openPipeline } from '../../pipeline/open-pipeline.js';
 import type { ImageProjectionFacts } from '../../pipeline/pipeline.js';
 import type { ServedModel } from '../backend.js';
+import type { WatchedModel } from '../repository/watch-models.js';
 import type { FoundPipeline } from './find-pipelines.js';
 import { type PaintOptions, ServedPipeline } from './served-pipeline.js';
 
@@ -17,18 +19,18 @@ export async function startPipeline(
   loadModel: (path: string) => Promise<ServedModel>,
   options: PaintOptions,
 ): Promise<ServedPipeline> {
-  const models: ServedModel[] = [];
+  const models: WatchedModel[] = [];
   try {
     const pipeline = await openPipeline(await readPipelineFolder(path), async (file) => {
       const model = await loadModel(file);
-      models.push(model);
+      models.push({ name: `${name}/${basename(dirname(file))}`, model });
       return model;
     });
     const wanted = new Set([...COMPONENTS, ...pipeline.projections.flatMap(modelsOf)]);
     for (const each of wanted) if (pipeline.models.has(each)) await pipeline.models.load(each);
     return new ServedPipeline(name, pipeline, models, options);
   } catch (error) {
-    await Promise.all(models.map((model) => model.close(0)));
+    await Promise.all(models.map(({ model }) => model.close(0)));
     throw error;
   }
 }

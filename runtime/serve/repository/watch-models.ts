@@ -1,5 +1,8 @@
 import type { LoadedModel } from './loaded-model.js';
 
+/** A model that answers, by its name in the log. */
+export type WatchedModel = Pick<LoadedModel, 'name' | 'model'>;
+
 /** Milliseconds between two looks at the files of the models. */
 const INTERVAL = 5000;
 
@@ -9,11 +12,11 @@ const INTERVAL = 5000;
  * @returns what ends it
  */
 export function watchModels(
-  ready: () => readonly LoadedModel[],
+  ready: () => readonly WatchedModel[],
   note: (text: string) => void,
   interval = INTERVAL,
 ): () => void {
-  const said = new WeakMap<LoadedModel, string>();
+  const said = new WeakMap<WatchedModel, string>();
   const look = async () => {
     for (const loaded of ready()) {
       const found = await stateOf(loaded);
@@ -35,7 +38,7 @@ export function watchModels(
 
 const ANSWERS = 'it answers, from the files that are there';
 
-async function stateOf({ model }: LoadedModel): Promise<string> {
+async function stateOf({ model }: WatchedModel): Promise<string> {
   if (model.fault) return `${model.fault.message}: ${(model.fault.cause as Error | undefined)?.message}`;
   if (await model.hasChanged?.())
     return 'its files have changed since it was loaded: what was loaded answers';

@@ -20,11 +20,12 @@ export class AdapterField {
   private readonly presets: readonly LayerPreset[];
   private readonly map: ScaleMap;
   private readonly scale: HTMLInputElement;
-  private readonly scaleValue = element('output');
+  // No `output`: a label would be its own.
+  private readonly scaleValue = element('span', { class: 'value', 'aria-hidden': 'true' });
   private readonly preset = element('select');
   private readonly start: HTMLInputElement;
   private readonly end: HTMLInputElement;
-  private readonly when = element('output');
+  private readonly when = element('span', { class: 'value' });
   private settings: AdapterSettings;
   private readonly onChange: () => void;
 

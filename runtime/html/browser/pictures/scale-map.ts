@@ -7,6 +7,8 @@ export const HIGHEST_SCALE = 1.5;
 /** By how much a key changes a bar, and with Page Up and Page Down. */
 const STEP = 0.05;
 const PAGE = 0.25;
+/** Pixels at a bar's ends that are its lowest and its highest scale. */
+const EDGE = 3;
 
 /**
  * The UNet as its blocks, down on the left, up on the right, the middle below; each cross-attention a bar as high as its scale. A pointer that is
@@ -126,7 +128,9 @@ export class ScaleMap {
     if (bar === undefined || !this.element.contains(bar)) return undefined;
     bar.focus({ preventScroll: true });
     const { bottom, height } = bar.getBoundingClientRect();
-    this.set([Number(bar.dataset.index)], () => ((bottom - clientY) / height) * HIGHEST_SCALE);
+    // Both ends are easy to hit.
+    const share = (bottom - EDGE - clientY) / (height - 2 * EDGE);
+    this.set([Number(bar.dataset.index)], () => share * HIGHEST_SCALE);
     return bar;
   }
 

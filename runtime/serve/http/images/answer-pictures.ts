@@ -1,8 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { encodePicture } from '../../pictures/encode-picture.js';
-import type { GenerationRequest } from '../../pictures/generation-request.js';
 import { sendJson } from '../send.js';
-import type { Asked } from './asked.js';
+import type { AnswerFields, Asked } from './asked.js';
 import { notePictures } from './note-pictures.js';
 
 /** Answers with all pictures at once, as OpenAI's `images.generate`. */
@@ -31,7 +30,7 @@ export async function answerPictures({ fields, order, pipeline, signal }: Asked,
 }
 
 /** How a request wants its pictures. */
-export function formatOf({ output_format: format, output_compression: quality }: GenerationRequest) {
+export function formatOf({ output_format: format, output_compression: quality }: AnswerFields) {
   return { format: format ?? 'png', quality: quality ?? 100 } as const;
 }
 

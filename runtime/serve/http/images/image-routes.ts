@@ -39,12 +39,19 @@ export async function addImageRoutes(app: FastifyInstance, service: Service, max
 
   async function read(request: FastifyRequest, reply: FastifyReply): Promise<Asked> {
     const { value, files } = request.isMultipart?.() ? await readForm(request, maxBody) : bodyOf(request);
-    const fields = readGenerationRequest(value);
-    const pipeline = pictures.find(fields.model ?? undefined);
+    // It would be kept as long as the request.
+    request.body = undefined;
+    const all = readGenerationRequest(value);
+    const pipeline = pictures.find(all.model ?? undefined);
     // Before images are looked at: who is refused anyway is to cost nothing.
     pipeline.refuseFull();
     const signal = goneSignal(reply);
-    const order = await readOrder(fields, files, pipeline.pipeline, pictures.limits);
+    const order = await readOrder(all, files, pipeline.pipeline, pictures.limits).catch((error) => {
+      pipeline.statistics.requests.rejected++;
+      throw error;
+    });
+    const { output_format, output_compression, stream, partial_images, previews } = all;
+    const fields = { output_format, output_compression, stream, partial_images, previews };
     return { fields, order, pipeline, signal };
   }
 }

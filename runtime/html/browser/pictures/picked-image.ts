@@ -13,7 +13,7 @@ export interface PickedImage {
 /** What both the server and browsers read. */
 export const IMAGE_TYPES = 'image/png,image/jpeg,image/webp,image/avif,image/gif';
 
-/** Takes an image. @throws Error in words, where it is none that a browser shows */
+/** Takes an image. What no browser shows it refuses in words. */
 export async function pickImage(blob: Blob, name: string): Promise<PickedImage> {
   const url = URL.createObjectURL(blob);
   const image = new Image();

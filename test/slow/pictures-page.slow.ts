@@ -483,6 +483,8 @@ describe('the page of pictures in a browser', () => {
     }
     const [code] = program.exitCode === null ? await once(program, 'exit') : [program.exitCode];
     assert.equal(code, 0, said);
-    assert.deepEqual(readdirSync(folder), []);
+    // ONNX Runtime leaves things of its own.
+    const left = readdirSync(folder).filter((name) => name.startsWith('ipgraft'));
+    assert.deepEqual(left, []);
   });
 });

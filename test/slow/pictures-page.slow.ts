@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { copyFileSync, readFileSync } from 'node:fs';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
@@ -464,5 +465,26 @@ describe('the page of pictures in a browser', () => {
       },
       refused,
     );
+  });
+
+  it('`npm run pictures` opens it, and leaves nothing', async () => {
+    const folder = freshFolder();
+    const program = spawn(process.execPath, ['dist/fixtures/serve-pictures.js', '--port', '0'], {
+      env: { ...process.env, TMPDIR: folder },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let said = '';
+    for await (const chunk of program.stdout) {
+      said += chunk;
+      const url = /^listens +(http:.*)$/m.exec(said)?.[1];
+      if (url === undefined) continue;
+      assert.match(await (await fetch(url)).text(), /<h1>Pictures<\/h1>/);
+      program.kill('SIGINT');
+    }
+    const [code] = program.exitCode === null ? await once(program, 'exit') : [program.exitCode];
+    assert.equal(code, 0, said);
+    // ONNX Runtime leaves things of its own.
+    const left = readdirSync(folder).filter((name) => name.startsWith('ipgraft'));
+    assert.deepEqual(left, []);
   });
 });

@@ -114,8 +114,7 @@ export class SettingsForm {
 
   /** Makes a picture the image prompt of the first adapter that has room for it, else of the first one. */
   promptWith(image: PickedImage): void {
-    const able = this.adapters.filter((_, i) => this.pipeline.adapters[i]!.encoder);
-    const field = able.find(({ images }) => images.hasRoom) ?? able[0];
+    const field = this.nextField();
     field?.images.put(image);
     field?.element.scrollIntoView({ block: 'nearest' });
   }
@@ -155,23 +154,32 @@ export class SettingsForm {
       this.store();
     });
     number('strength').addEventListener('input', () => this.sayStrength());
-    // An image that is pasted elsewhere, or dropped beside its place, is an image prompt.
+    // An image that is pasted elsewhere, or dropped beside its place, is an image prompt. Text goes where it is pasted, whatever comes with it.
     document.addEventListener('paste', (event) => {
-      const [image] = imagesIn(event.clipboardData);
-      if (image === undefined) return;
+      if (event.clipboardData?.types.includes('text/plain')) return;
+      const images = imagesIn(event.clipboardData);
+      if (images.length === 0) return;
       event.preventDefault();
-      void this.takePrompt([image]);
+      void this.takePrompt(images);
     });
-    document.addEventListener('dragover', (event) => event.preventDefault());
+    document.addEventListener('dragover', (event) => {
+      if (event.dataTransfer?.types.includes('Files')) event.preventDefault();
+    });
     document.addEventListener('drop', (event) => {
+      const files = [...(event.dataTransfer?.files ?? [])];
+      if (files.length === 0) return;
       event.preventDefault();
-      void this.takePrompt([...(event.dataTransfer?.files ?? [])]);
+      void this.takePrompt(files);
     });
   }
 
   private async takePrompt(files: readonly File[]): Promise<void> {
+    await this.nextField()?.images.add(files);
+  }
+
+  private nextField(): AdapterField | undefined {
     const able = this.adapters.filter((_, i) => this.pipeline.adapters[i]!.encoder);
-    await (able.find(({ images }) => images.hasRoom) ?? able[0])?.images.add(files);
+    return able.find(({ images }) => images.hasRoom) ?? able[0];
   }
 
   /** Fills in settings for the pipeline that they name. */

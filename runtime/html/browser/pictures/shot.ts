@@ -1,7 +1,7 @@
 import type { Made } from './paint.js';
 import type { PickedImage } from './picked-image.js';
 import type { ServedPipeline } from './served.js';
-import { hasOpenScale, type Wish } from './wish.js';
+import { isOpen, type Wish } from './wish.js';
 
 /** A picture of this visit. */
 export interface Shot {
@@ -20,10 +20,9 @@ export function altOf({ number, wish }: Shot): string {
   return `Picture ${number}: ${words.length > 120 ? `${words.slice(0, 120)}…` : words}`;
 }
 
-/** Whether images count in it, by scales that may be 0 instead. */
+/** Whether images count in it, by scales that a request may make 0. */
 export function canCompare({ wish, pipeline }: Shot): boolean {
-  return (
-    hasOpenScale(wish, pipeline) &&
-    wish.adapters.some(({ scale }, i) => scale !== 0 && wish.images[i]!.length > 0)
+  return pipeline.adapters.some(
+    ({ scale }, i) => isOpen(scale) && wish.adapters[i]!.scale !== 0 && wish.images[i]!.length > 0,
   );
 }

@@ -65,9 +65,9 @@ export class Stage {
   private tell(shot: Shot): void {
     const { wish, made, image, pipeline } = shot;
     const button = (text: string, act: (shot: Shot) => void) => {
-      const made = element('button', { type: 'button' }, text);
-      made.addEventListener('click', () => act(shot));
-      return made;
+      const drawn = element('button', { type: 'button' }, text);
+      drawn.addEventListener('click', () => act(shot));
+      return drawn;
     };
     const takesImages = pipeline.adapters.some(({ encoder }) => encoder);
     const save = element('a', { class: 'button', href: image.url, download: image.name }, 'Download');

@@ -36,12 +36,6 @@ export interface Wish extends Settings {
   readonly mask: PickedImage | undefined;
 }
 
-/** What an adapter's settings are before anybody changes them. */
-export function adapterSettings({ adapters }: ServedPipeline, i: number): AdapterSettings {
-  const { layers, default: scale } = adapters[i]!;
-  return { scale, shares: layers.map(() => 1), start: 0, end: 1 };
-}
-
 /** What is asked for before anybody changes it. */
 export function firstSettings(model: string, pipeline: ServedPipeline): Settings {
   return {
@@ -56,7 +50,12 @@ export function firstSettings(model: string, pipeline: ServedPipeline): Settings
     scheduler: pipeline.scheduler,
     pictures: 1,
     strength: 0.8,
-    adapters: pipeline.adapters.map((_, i) => adapterSettings(pipeline, i)),
+    adapters: pipeline.adapters.map(({ layers, default: scale }) => ({
+      scale,
+      shares: layers.map(() => 1),
+      start: 0,
+      end: 1,
+    })),
   };
 }
 
@@ -74,11 +73,6 @@ export function scaleOf(
   if (kind === 'layers' && shares.length > 0)
     return shares.map((share) => Math.round(share * scale * 1e4) / 1e4);
   return isOpen(kind) ? scale : undefined;
-}
-
-/** Whether adapters are given images whose scales the model leaves open: there is then something to compare with. */
-export function hasOpenScale({ images }: Wish, { adapters }: ServedPipeline): boolean {
-  return adapters.some(({ scale }, i) => images[i]!.length > 0 && isOpen(scale));
 }
 
 /** Whether a request may say this scale. */

@@ -64,7 +64,7 @@ describe('a batch for every input of a patched model', () => {
     ['scaled keys and values', [BASE], { tokens: 'input', embedsScaling: 'k+mean-v-penalty' }],
   ] as const satisfies readonly (readonly [string, readonly string[], KindOptions])[]) {
     it(`${title}: each row is what it is alone, and undone it is the base`, async () => {
-      const model = modelPath(title === 'a weight type' ? 'sd15-sdpa-dynamo18' : MODEL);
+      const model = modelPath('sd15-sdpa-dynamo18');
       const { path } = await patchFile(model, adapters, options);
       await holdsBatched(model, path);
     });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { openModel } from '../runtime/open.js';
 import { stripPatched } from '../runtime/strip-patched.js';
@@ -56,6 +57,7 @@ export function describeForms(folder: string, leftOut: ReadonlySet<string> = new
       if (leftOut.has(file)) this.skip();
       const form = formsIn(folder).find((each) => each.file === file);
       assert.ok(form, `${file} was not made`);
+      if (folder !== COMMITTED && isCommitted({ ...form, folder })) return;
       await body({ ...form, folder });
     });
   };
@@ -84,6 +86,20 @@ export function describeForms(folder: string, leftOut: ReadonlySet<string> = new
       await holdUndone(path, unpack(made));
     });
   });
+}
+
+/** Whether a form made anew is the repository's byte for byte, which has its own tests: a model, its data and its adapter. */
+function isCommitted(form: Made): boolean {
+  const contents = (made: Made) => {
+    const folder = dirname(unpack(made));
+    const files = readdirSync(folder).toSorted();
+    return [...files, ...files.map((name) => digest(join(folder, name))), digest(adapterOf(made))].join();
+  };
+  return contents(form) === contents({ ...form, folder: COMMITTED });
+}
+
+function digest(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
 }
 
 async function holdLaws(form: Made): Promise<void> {

@@ -136,7 +136,7 @@ describe('hoisted keys and values', () => {
     ];
     for (const [options, more] of cases) {
       const { inside, outside } = await both(
-        'sd15-sdpa-ts17',
+        'sd15-sdpa-dynamo18',
         files,
         { tokens: 'input', ...options },
         { ...feeds, ...more },
@@ -149,7 +149,7 @@ describe('hoisted keys and values', () => {
   it('masks and several images of one adapter', async () => {
     const expected = await kindReference('masks-16x16');
     const { inside, outside } = await both(
-      'sd15-sdpa-ts17',
+      'sd15-sdpa-dynamo18',
       [adapterPath('sd15', 'base')],
       { tokens: 'input', masks: true, images: [2] },
       {
@@ -166,7 +166,9 @@ describe('hoisted keys and values', () => {
   it('one image serves every row; as many as rows serve a row each; another number is refused', async () => {
     const expected = await reference('sd15', 'base');
     const tokens = joined(expected.get('ip_hidden_states'));
-    const { unet, kv } = await compiled('sd15-sdpa-ts17', [adapterPath('sd15', 'base')], { hoist: true });
+    const { unet, kv } = await compiled('sd15-sdpa-dynamo18', [adapterPath('sd15', 'base')], {
+      hoist: true,
+    });
     const feeds = { ...unetInputs(expected), ip_scale: numbers([1], [1]) };
     const row = { dims: [1, ...tokens.dims.slice(1)], data: tokens.data.slice(0, tokens.data.length / 2) };
     const twice = { dims: tokens.dims, data: Float32Array.from([...row.data, ...row.data]) };

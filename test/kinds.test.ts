@@ -16,7 +16,8 @@ import { load, type Session, unetInputs } from './session.js';
 const TOLERANCE = 1e-5;
 /** One of each exporter and attention. */
 const MODELS = ['sd15-sdpa-ts17', 'sd15-classic-ts14', 'sd15-sdpa-dynamo18'] as const;
-const MODEL = MODELS[0];
+/** The one with the fewest nodes: it loads in a quarter of the time. */
+const MODEL = MODELS[2];
 const [BASE, PLUS] = [adapterPath('sd15', 'base'), adapterPath('sd15', 'plus')];
 
 type Feeds = Record<string, Values>;
@@ -637,9 +638,8 @@ describe('weight types', () => {
   }
 
   for (const [unet, model] of [
-    ['sd15', 'sd15-sdpa-ts17'],
     ['sd15', 'sd15-sdpa-dynamo18'],
-    ['sdxl', 'sdxl-sdpa-ts17'],
+    ['sdxl', 'sdxl-sdpa-dynamo18'],
   ] as const) {
     it(`${model}: computes what ComfyUI’s formulas give, baked in and by the caller`, async () => {
       const expected = await kindReference(`comfy-types-${unet}`);

@@ -181,7 +181,7 @@ describe('sabotage', () => {
     ['sd15-sdpa-ts17', OPTIONS[0]!],
     ['sd15-sdpa-dynamo23', OPTIONS[1]!],
     ['sd15-sdpa-ts17-static', OPTIONS[0]!],
-    ['sd15-sdpa-ts17', OPTIONS[2]!],
+    ['sd15-sdpa-dynamo18', OPTIONS[2]!],
     ['sd15-sdpa-dynamo18', OPTIONS[3]!],
   ] as const) {
     const title = `${name}, --tokens ${options.tokens} --scale ${options.scale}`;

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { seededInputs } from '../runtime/validate/seeded-inputs.js';
 import type { Validation } from '../runtime/validate/validation.js';
 import { ipgraft, placeModel } from './command.js';
-import { adapterPath, freshFolder, modelPath } from './fixtures.js';
+import { adapterPath, fixturePath, formPath, freshFolder, modelPath } from './fixtures.js';
 import { kindPath } from './kinds.js';
+import { patchFile } from './patched.js';
 
 const MODEL = 'sd15-sdpa-dynamo18';
 const SHAPES = ['--shape', 'sample=2x4x16x16', '--shape', 'encoder_hidden_states=2x7x24'];
@@ -26,6 +28,20 @@ async function validated(
 }
 
 describe('ipgraft validate', () => {
+  it('feeds an image for each row of the text, of which there may be more than of latents: frames', async () => {
+    const adapter = fixturePath('forms', 'motion.adapter.safetensors');
+    for (const scale of ['layers', 'rows']) {
+      const { patched } = await patchFile(formPath('motion-classic-ts17'), [adapter], {
+        tokens: 'input',
+        scale,
+      });
+      const { ip_hidden_states: tokens, ip_scale: scales, sample } = seededInputs(patched.graph, 1);
+      assert.deepEqual(sample!.dims, [2, 4, 2, 8, 8]);
+      assert.deepEqual(tokens!.dims, [4, 4, 24]);
+      assert.deepEqual(scales!.dims, [1, scale === 'rows' ? 4 : 16]);
+    }
+  });
+
   for (const options of [
     [],
     ['--tokens', 'input'],

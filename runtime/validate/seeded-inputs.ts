@@ -19,7 +19,7 @@ const TIMESTEP = 500;
 
 /**
  * Inputs of a UNet, the same ones for the same seed: normally distributed numbers in each input's own shape, a timestep, masks
- * of ones. Free dimensions are chosen by the input's rank; `shapes` says otherwise. `rows` is the batch.
+ * of ones. Free dimensions are chosen by the input's rank; `shapes` says otherwise. `rows` is the batch, where the text's is free.
  */
 export function seededInputs(
   graph: Graph,
@@ -28,9 +28,10 @@ export function seededInputs(
   rows = ROWS,
 ): Record<string, Values> {
   const normal = normalNumbers(seed);
+  const batch = textRows(graph) ?? rows;
   return Object.fromEntries(
     [...graph.inputs.values()].map((input) => {
-      const dims = shapes.get(input.name) ?? shapeOf(input, rows);
+      const dims = shapes.get(input.name) ?? shapeOf(input, batch);
       const count = dims.reduce((product, size) => product * size, 1);
       const isFloat = /float|double/.test(dataTypeName(input.dataType));
       const data = new Float32Array(count);
@@ -40,6 +41,12 @@ export function seededInputs(
       return [input.name, { dims, data }];
     }),
   );
+}
+
+/** Rows of the text where they are fixed: once per frame in UNets of several frames, and images come as often. */
+function textRows(graph: Graph): number | undefined {
+  const rows = [...graph.inputs.values()].map(({ shape }) => (shape?.length === 3 ? shape[0] : undefined));
+  return rows.find((each) => typeof each === 'number');
 }
 
 /** Normally distributed numbers, by the method of Box and Muller (1958). */

@@ -11,6 +11,13 @@ export interface Place {
   readonly numbers: readonly number[];
 }
 
+/** What must be known of a cross-attention to give it a scale or a weight of its own. */
+export interface PlacedAttention {
+  /** Its number in a checkpoint: 1, 3, 5… */
+  readonly id: number;
+  readonly place: Place;
+}
+
 /** Module names that begin a part: diffusers', and those of the original latent-diffusion code. */
 const PART_OF: ReadonlyMap<string, Part> = new Map([
   ['down_blocks', 'down'],

@@ -1,9 +1,5 @@
 import type { IpgraftError } from '../compiler/errors.js';
-import { PARTS, type Part } from './checkpoint-order.js';
-import type { CrossAttention } from './locate-cross-attention.js';
-
-/** What must be known of a cross-attention to give it a scale. */
-export type PlacedAttention = Pick<CrossAttention, 'id' | 'place'>;
+import { PARTS, type Part, type PlacedAttention } from './checkpoint-order.js';
 
 /** Makes the error for a scale that cannot be meant. */
 type Refuse = (why: string) => IpgraftError;

@@ -1,5 +1,5 @@
 import { IpgraftError } from '../compiler/errors.js';
-import type { Part, Place } from './checkpoint-order.js';
+import type { Part, PlacedAttention } from './checkpoint-order.js';
 
 /** ComfyUI's names, with hyphens. */
 export const WEIGHT_TYPES = [
@@ -29,12 +29,6 @@ export interface WeightTypeOptions {
   readonly composition?: number;
   /** Of the precise types: what the layers get that are pushed away from the image. Default 1. */
   readonly boost?: number;
-}
-
-/** What is known of a cross-attention. */
-interface PlacedAttention {
-  readonly id: number;
-  readonly place: Place;
 }
 
 /** What a weight type makes of one cross-attention. */

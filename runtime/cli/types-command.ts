@@ -2,8 +2,8 @@ import { basename } from 'node:path';
 import { Command, Option } from 'commander';
 import { writeFiles } from '../../compiler/io/write-files.js';
 import { Rope } from '../../compiler/wire/rope.js';
+import { counted } from '../counted.js';
 import { openModel } from '../open.js';
-import { counted } from '../typed-client/counted.js';
 import { TRANSPORTS, type Transport } from '../typed-client/transport.js';
 import { typedClient } from '../typed-client/typed-client.js';
 import { row } from './print-report.js';
@@ -72,7 +72,7 @@ export function typesCommand({ print, signal }: Terminal): Command {
           row(
             print,
             'wrote',
-            `${report.file}  ${size(report.bytes)}: class ${name}, ${counted(client.inputs, 'input')}, ${counted(client.outputs, 'output')}`,
+            `${report.file}  ${size(report.bytes)}: class ${name}, ${counted(client.inputs.length, 'input')}, ${counted(client.outputs.length, 'output')}`,
           );
       } finally {
         await model.close();

@@ -1,9 +1,10 @@
 import { type Counts, KINDS, type ModelDiff, type Proof, SUBJECTS } from '../../compiler/diff/model-diff.js';
 import type { Graph } from '../../compiler/onnx/graph.js';
+import { counted, grouped } from '../counted.js';
 import { changesData } from './change-rows.js';
 import { type DrawnSites, drawNeighbourhood, drawSites, sitesIn } from './drawn-sites.js';
 import { GraphPair, type NodeMark } from './graph-pair.js';
-import { type Content, code, counted, dataIsland, grouped, html, type Markup } from './markup.js';
+import { type Content, code, dataIsland, html, type Markup } from './markup.js';
 import { pageOf, type Section } from './page.js';
 import { blocksOf } from './unet-boxes.js';
 import { mapLegend, type SiteState, unetMap } from './unet-map.js';

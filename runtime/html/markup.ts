@@ -62,13 +62,3 @@ export function dataIsland(id: string, data: unknown): Markup {
   const json = JSON.stringify(data, (_, value) => (typeof value === 'string' ? shown(value) : value));
   return html`<script type="application/json" id="${id}">${new Markup(json.replaceAll('<', '\\u003c'))}</script>`;
 }
-
-/** `1 node`, `1,234 nodes`. */
-export function counted(count: number, noun: string, plural = `${noun}s`): string {
-  return `${grouped(count)} ${count === 1 ? noun : plural}`;
-}
-
-/** `1,234,567`. */
-export function grouped(count: number): string {
-  return count.toLocaleString('en-US');
-}

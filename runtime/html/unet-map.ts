@@ -1,5 +1,6 @@
 import type { Place } from '../../passes/checkpoint-order.js';
-import { counted, html, type Markup } from './markup.js';
+import { counted } from '../counted.js';
+import { html, type Markup } from './markup.js';
 import { type Blocks, boxesOf, type UnetBox } from './unet-boxes.js';
 
 type Box = UnetBox<MapSite>;

@@ -1,8 +1,9 @@
 import type { Graph } from '../../compiler/onnx/graph.js';
 import { placeOf } from '../../passes/checkpoint-order.js';
+import { counted } from '../counted.js';
 import type { Check, SiteNumbers, Validation } from '../validate/validation.js';
 import { barOf, logScale, scaleOf } from './log-bars.js';
-import { type Content, code, counted, html, type Markup } from './markup.js';
+import { type Content, code, html, type Markup } from './markup.js';
 import { pageOf, type Section } from './page.js';
 import { blocksOf } from './unet-boxes.js';
 import { mapLegend, unetMap } from './unet-map.js';

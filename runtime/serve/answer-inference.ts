@@ -1,4 +1,5 @@
 import type { LoadedModel } from './repository/loaded-model.js';
+import { retryAfter } from './retry-after.js';
 import type { Service } from './service.js';
 import { failureReason } from './statistics.js';
 import type { Tensor } from './tensor.js';
@@ -47,7 +48,7 @@ export async function answerInference<T>(
   } catch (error) {
     const reason = failureReason(error);
     statistics.failed(reason, elapsed());
-    if (reason === 'REJECTED') onRejected(Math.min(60, Math.max(1, Math.ceil(statistics.meanSeconds))));
+    if (reason === 'REJECTED') onRejected(retryAfter(statistics.meanSeconds));
     throw error;
   }
 }

@@ -11,9 +11,9 @@ import {
   SyntaxKind,
 } from 'ts-morph';
 import { IpgraftError } from '../../compiler/errors.js';
+import { counted } from '../counted.js';
 import { VERSION } from '../version.js';
 import type { ClientModel, ClientValue } from './client-model.js';
-import { counted } from './counted.js';
 import { inComment, literal, propertyName } from './literal.js';
 import { type ShapeTypes, type SizeParameter, shapeTypes } from './size-parameters.js';
 import type { Dimension } from './template/tensor.js';
@@ -82,7 +82,7 @@ function identifiersOf(file: SourceFile): string[] {
 }
 
 function header({ file, opset, irVersion, inputs, outputs }: ClientModel): string {
-  const facts = `opset ${opset}, IR version ${irVersion}, ${counted(inputs, 'input')}, ${counted(outputs, 'output')}`;
+  const facts = `opset ${opset}, IR version ${irVersion}, ${counted(inputs.length, 'input')}, ${counted(outputs.length, 'output')}`;
   return `// Made by ipgraft ${VERSION} from ${inComment(file)}: ${facts}.\n// \`ipgraft types\` makes it again: change the model, not this file.\n\n`;
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { expandDiffusersScale, type PlacedAttention } from '../../passes/diffusers-scale.js';
+import type { PlacedAttention } from '../../passes/checkpoint-order.js';
+import { expandDiffusersScale } from '../../passes/diffusers-scale.js';
 import { parseScale } from '../../passes/parse-scale.js';
 import { badScale } from '../../passes/scale.js';
 import { fixturePath } from '../fixtures.js';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { openCheckpoint } from '../../compiler/checkpoint/open-checkpoint.js';
 import { openFile } from '../../compiler/io/file-source.js';
+import { unpackFolders } from '../../fixtures/unpack-folders.js';
 import { readPipelineFolder } from '../../runtime/pipeline/folder/pipeline-folder.js';
 import { type Generated, generate } from '../../runtime/pipeline/generate.js';
 import { readEmbeds } from '../../runtime/pipeline/image-prompt/read-embeds.js';
@@ -83,12 +83,10 @@ export async function pictureFolder(
 ) {
   const folder = freshFolder();
   const own = ['inpainting', 'lcm'].includes(pipeline) ? ['sd15', 'shared', pipeline] : [pipeline, 'shared'];
-  for (const part of half ? [...own, 'half'] : own) cpSync(pictures(part), folder, { recursive: true });
-  for (const entry of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
-    if (!entry.endsWith('.gz')) continue;
-    writeFileSync(join(folder, entry.slice(0, -3)), gunzipSync(readFileSync(join(folder, entry))));
-    rmSync(join(folder, entry));
-  }
+  unpackFolders(
+    (half ? [...own, 'half'] : own).map((part) => pictures(part)),
+    folder,
+  );
   const files = adapters.map((name) => pictures('adapters', `${name}.safetensors`));
   if (adapted) {
     const out = join(freshFolder(), 'adapted');

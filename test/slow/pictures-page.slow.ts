@@ -5,7 +5,7 @@ import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
-import { bundledAdapter, unpackPipelineInto } from '../../fixtures/bundled-pipeline.js';
+import { unpackBundled } from '../../fixtures/bundled-pipeline.js';
 import { readImage } from '../../runtime/pipeline/images/decode-image.js';
 import { serveModel } from '../../runtime/serve/workers/serve-model.js';
 import { ipgraft, MAIN } from '../command.js';
@@ -29,10 +29,7 @@ const LIMITS = { pixels: 128 * 128, steps: 150, pictures: 4, prompt: 500 };
 /** A folder with one pipeline, `tiny`: an adapter with a scale for each layer. */
 async function pipelines(): Promise<string> {
   const [plain, folder] = [freshFolder(), freshFolder()];
-  await unpackPipelineInto(plain);
-  const adapter = bundledAdapter('sd15-base');
-  const args = ['adapt', plain, '-a', adapter, '--scale', 'layers', '-o', join(folder, 'tiny')];
-  const { code, stderr } = await ipgraft(...args);
+  const { code, stderr } = await ipgraft(...unpackBundled(plain, join(folder, 'tiny')));
   assert.equal(code, 0, stderr);
   return folder;
 }

@@ -16,13 +16,12 @@ export async function runUnet(unet: ComponentModel, feeds: Feeds, signal?: Abort
   const options = { outputs: [output], ...(signal && { signal }) };
   const sample = feeds.sample!;
   const rows = sample.dims[0]!;
-  const declared = unet.inputs.find(({ name }) => name === 'sample')?.shape ?? [];
-  refuseSize(sample.dims, declared);
-  const fixed = declared[0] ?? -1;
-  const timestep = unet.inputs.find(({ name }) => name === 'timestep');
+  const declared = (input: string) => unet.inputs.find(({ name }) => name === input)?.shape ?? [];
+  refuseSize(sample.dims, declared('sample'));
+  const fixed = declared('sample')[0] ?? -1;
   const given: Record<string, Values> = {
     ...feeds,
-    timestep: fitTimestep(feeds.timestep!, timestep?.shape ?? [], rows),
+    timestep: fitTimestep(feeds.timestep!, declared('timestep'), rows),
   };
   if (fixed === -1 || fixed === rows) return (await runComponent(unet, given, options)).get(output)!;
   if (rows % fixed !== 0)
@@ -34,9 +33,9 @@ export async function runUnet(unet: ComponentModel, feeds: Feeds, signal?: Abort
         found: rows,
       },
     );
-  const scale = unet.inputs.find(({ name }) => name === 'ip_scale')?.shape ?? [];
+  const columns = declared('ip_scale')[1];
   // A scale for each layer has their number, which is fixed.
-  if (given.ip_scale?.dims[1] === rows && (scale[1] === -1 || scale[1] === fixed))
+  if (given.ip_scale?.dims[1] === rows && (columns === -1 || columns === fixed))
     given.ip_scale = firstColumns(given.ip_scale, fixed);
   const parts: Values[] = [];
   for (let begin = 0; begin < rows; begin += fixed) {

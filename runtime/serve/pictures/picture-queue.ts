@@ -1,4 +1,5 @@
 import { IpgraftError } from '../../../compiler/errors.js';
+import { retryAfter } from '../retry-after.js';
 
 /** Somebody in the queue. */
 interface Place {
@@ -38,12 +39,10 @@ export class PictureQueue {
   refuseFull(seconds: number): void {
     const { waiting, running } = this.load;
     if (running < this.workers || waiting < this.size) return;
-    const wait = Math.ceil((seconds * (waiting + 1)) / this.workers);
-    const retryAfter = Math.min(60, Math.max(1, wait));
     throw new IpgraftError('SERVER_BUSY', `${waiting} requests for pictures wait, and ${running} run`, {
       waiting,
       running,
-      retryAfter,
+      retryAfter: retryAfter((seconds * (waiting + 1)) / this.workers),
     });
   }
 

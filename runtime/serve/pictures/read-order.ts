@@ -8,6 +8,7 @@ import { checkImage } from './decode-order.js';
 import { type GenerationRequest, generationRequest, type ImageFiles } from './generation-request.js';
 import { imageBytes } from './image-bytes.js';
 import type { EncodedImage, EncodedLook, PictureOrder, ServedLimits } from './picture-order.js';
+import { sizeText } from './size-text.js';
 
 /** Seeds that are drawn are below it: all that the generator tells apart. */
 const SEEDS = 2 ** 32;
@@ -162,9 +163,8 @@ function checkSize(
   } catch (error) {
     throw error instanceof IpgraftError ? renamed(error) : error;
   }
-  const { width, height } = size;
-  if (width * height <= pixels) return;
-  throw refusal('size', `${pixels} pixels at most`, `${width}x${height}`);
+  if (size.width * size.height <= pixels) return;
+  throw refusal('size', `${pixels} pixels at most`, sizeText(size));
 }
 
 /** What the fields are called that a pipeline's request calls otherwise. */

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { encodePicture } from '../../pictures/encode-picture.js';
+import { sizeText } from '../../pictures/size-text.js';
 import { sendJson } from '../send.js';
 import type { AnswerFields, Asked } from './asked.js';
 import { notePictures } from './note-pictures.js';
@@ -20,7 +21,7 @@ export async function answerPictures({ fields, order, pipeline, signal }: Asked,
   return sendJson(reply, {
     created: now(),
     data,
-    size: `${size.width}x${size.height}`,
+    size: sizeText(size),
     output_format: format.format,
     scheduler,
     steps,

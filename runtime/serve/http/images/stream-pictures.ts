@@ -2,6 +2,7 @@ import type { FastifyReply } from 'fastify';
 import type { PicturePlan } from '../../../pipeline/generate.js';
 import { encodePicture, encodePreview, enlarge } from '../../pictures/encode-picture.js';
 import type { Painted, PaintedStep } from '../../pictures/served-pipeline.js';
+import { sizeText } from '../../pictures/size-text.js';
 import { answerTo } from '../status.js';
 import { formatOf, now } from './answer-pictures.js';
 import type { Asked } from './asked.js';
@@ -21,8 +22,8 @@ export function streamPictures(asked: Asked, reply: FastifyReply): FastifyReply 
   const { send, end } = eventStream(reply);
   const format = formatOf(fields);
   /** What OpenAI's events say of a picture. Its quality has no meaning here, and no picture is transparent. */
-  const about = ({ width, height }: PicturePlan['size']) => ({
-    size: `${width}x${height}`,
+  const about = (size: PicturePlan['size']) => ({
+    size: sizeText(size),
     output_format: format.format,
     background: 'opaque',
     quality: 'auto',
@@ -32,16 +33,17 @@ export function streamPictures(asked: Asked, reply: FastifyReply): FastifyReply 
   const onPlan = (decided: PicturePlan) => {
     plan = decided;
     const { steps, size, scheduler, seeds } = decided;
-    send({ type: `${OF}.started`, steps, size: `${size.width}x${size.height}`, scheduler, seeds });
+    send({ type: `${OF}.started`, steps, size: sizeText(size), scheduler, seeds });
   };
   const onStep = async ({ index, count, seconds, previews }: PaintedStep) => {
-    const rough = fields.previews ? await Promise.all(previews().map(encodePreview)) : undefined;
-    send({ type: `${OF}.step`, step: index + 1, steps: count, seconds, ...(rough && { previews: rough }) });
     const number = partialAt(index, count, fields.partial_images ?? 0);
+    const small = fields.previews || number !== undefined ? previews() : [];
+    const rough = fields.previews ? await Promise.all(small.map(encodePreview)) : undefined;
+    send({ type: `${OF}.step`, step: index + 1, steps: count, seconds, ...(rough && { previews: rough }) });
     if (number === undefined) return;
     const { size } = plan!;
-    for (const [at, small] of previews().entries()) {
-      const b64 = await encodePicture(await enlarge(small, size), format, '');
+    for (const [at, each] of small.entries()) {
+      const b64 = await encodePicture(await enlarge(each, size), format, '');
       send({
         type: `${OF}.partial_image`,
         b64_json: b64,
@@ -77,6 +79,5 @@ export function streamPictures(asked: Asked, reply: FastifyReply): FastifyReply 
 /** Which one of so many previews is due after a step, if one is: they divide the steps evenly. */
 function partialAt(index: number, steps: number, count: number): number | undefined {
   const due = (number: number) => Math.floor(((number + 1) * steps) / (count + 1)) - 1;
-  const found = Array.from({ length: count }, (_, i) => i).find((i) => due(i) === index);
-  return found;
+  return Array.from({ length: count }, (_, i) => i).find((i) => due(i) === index);
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { openModel } from '../runtime/open.js';
 import { stripPatched } from '../runtime/strip-patched.js';
@@ -88,12 +88,20 @@ export function describeForms(folder: string, leftOut: ReadonlySet<string> = new
   });
 }
 
-/** Whether a form made anew is the repository's byte for byte, which has its own tests: a model, its data and its adapter. */
+/** Whether a form made anew is the repository's byte for byte, which has its own tests: a model, its data and its adapter (a ControlNet has none). */
 function isCommitted(form: Made): boolean {
   const contents = (made: Made) => {
-    const folder = dirname(unpack(made));
-    const files = readdirSync(folder).toSorted();
-    return [...files, ...files.map((name) => digest(join(folder, name))), digest(adapterOf(made))].join();
+    const model = dirname(unpack(made));
+    const paths = [
+      ...readdirSync(model)
+        .toSorted()
+        .map((name) => join(model, name)),
+      adapterOf(made),
+    ];
+    return paths
+      .filter((path) => existsSync(path))
+      .flatMap((path) => [basename(path), digest(path)])
+      .join();
   };
   return contents(form) === contents({ ...form, folder: COMMITTED });
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { openModel } from '../runtime/open.js';
 import { stripPatched } from '../runtime/strip-patched.js';
+import { contentOf } from './command.js';
 import { fixturePath, freshFolder, unpackForm } from './fixtures.js';
 import { appendTokens, largestDifference, type Reference, readReference, type Values } from './numbers.js';
 import { holdsProof, patchFile } from './patched.js';
@@ -91,23 +92,10 @@ export function describeForms(folder: string, leftOut: ReadonlySet<string> = new
 /** Whether a form made anew is the repository's byte for byte, which has its own tests: a model, its data and its adapter (a ControlNet has none). */
 function isCommitted(form: Made): boolean {
   const contents = (made: Made) => {
-    const model = dirname(unpack(made));
-    const paths = [
-      ...readdirSync(model)
-        .toSorted()
-        .map((name) => join(model, name)),
-      adapterOf(made),
-    ];
-    return paths
-      .filter((path) => existsSync(path))
-      .flatMap((path) => [basename(path), digest(path)])
-      .join();
+    const adapter = adapterOf(made);
+    return [contentOf(dirname(unpack(made))), existsSync(adapter) ? readFileSync(adapter) : null];
   };
-  return contents(form) === contents({ ...form, folder: COMMITTED });
-}
-
-function digest(path: string): string {
-  return createHash('sha256').update(readFileSync(path)).digest('hex');
+  return isDeepStrictEqual(contents(form), contents({ ...form, folder: COMMITTED }));
 }
 
 async function holdLaws(form: Made): Promise<void> {

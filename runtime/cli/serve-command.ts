@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
 import { IpgraftError } from '../../compiler/errors.js';
 import { GENEROUS_LIMITS } from '../pipeline/request.js';
@@ -52,6 +53,9 @@ const LONGEST_PROMPT = 4000;
 
 /** Milliseconds that requests get to end after the server has stopped listening. */
 const GRACE = 30_000;
+
+/** Milliseconds for whoever reads the log to take its end. */
+const LAST_LINES = 1000;
 
 /** `ipgraft serve`. Ends, with 0, when it is told to by SIGTERM or Ctrl-C; a second signal ends it at once. */
 export function serveCommand(terminal: Terminal): Command {
@@ -219,7 +223,15 @@ async function ending(stop: (signal: Signal) => Promise<void>): Promise<void> {
   process.on('SIGTERM', on).on('SIGINT', on);
   try {
     await stop(await told);
+    await leaveLog();
   } finally {
     process.off('SIGTERM', on).off('SIGINT', on);
   }
+}
+
+/** Waits until the end of the log is taken, for a moment: lines that nobody takes would hold the process up for ever. */
+async function leaveLog(): Promise<void> {
+  const taken = new Promise((resolve) => process.stderr.write('', resolve));
+  const late = sleep(LAST_LINES, 'late', { ref: false });
+  if ((await Promise.race([taken, late])) === 'late') process.exit();
 }

@@ -77,6 +77,19 @@ describe('ipgraft serve', () => {
     assert.equal(await ended, 0);
   });
 
+  it('goes on, and ends, when nobody reads its log any more', async () => {
+    const folder = repositoryOf({ same: identityModel(['x', 'float', [1]]) });
+    const long = 'x'.repeat(4000);
+    for (const stop of ['pause', 'destroy'] as const) {
+      const { child, url, ended } = await started(folder, '--drain', '0');
+      child.stderr![stop]();
+      for (let i = 0; i < 400; i++) assert.equal((await ask(`${url}/${long}`)).status, 404);
+      assert.equal((await ask(`${url}/v2/health/ready`)).status, 200);
+      child.kill('SIGTERM');
+      assert.equal(await ended, 0, stop);
+    }
+  });
+
   it('a second signal ends it at once, its workers too', async () => {
     const { child, url, ended } = await started(repositoryOf({ slow: countingModel() }));
     const answer = assert.rejects(ask(`${url}/v2/models/slow/infer`, { body: counting(1e12) }));

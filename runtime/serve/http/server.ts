@@ -10,6 +10,7 @@ import { addDescriptionRoute } from './description-route.js';
 import { addImageRoutes } from './images/image-routes.js';
 import { addInferRoute } from './infer-route.js';
 import { limitSending } from './limit-sending.js';
+import { logLines } from './log-lines.js';
 import { addModelRoutes } from './model-routes.js';
 import { addPageRoutes } from './page-route.js';
 import { addRepositoryRoutes } from './repository-routes.js';
@@ -23,7 +24,7 @@ import { answerTo } from './status.js';
 export interface HttpOptions extends Admission {
   /** Largest body, as it comes and decompressed. Bytes. */
   readonly maxBody: number;
-  /** Where log lines go, as JSON; nowhere without it. */
+  /** Where log lines go, as JSON; nowhere without it. What its reader does not take within 1 MiB is lost. */
   readonly log?: Writable;
   /** Milliseconds in which a request must have come in whole. */
   readonly requestTimeout?: number;
@@ -39,7 +40,7 @@ export const ANSWER_TIMEOUT = 60_000;
 export async function createHttpServer(service: Service, options: HttpOptions): Promise<FastifyInstance> {
   const { maxBody, log, requestTimeout = REQUEST_TIMEOUT, answerTimeout = ANSWER_TIMEOUT } = options;
   const app = fastify({
-    logger: log === undefined ? false : { stream: log },
+    logger: log === undefined ? false : { stream: logLines(log) },
     // One line for each request of ours, below, in the place of two of Fastify's.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: maxBody,

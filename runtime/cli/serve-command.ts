@@ -231,6 +231,7 @@ async function ending(stop: (signal: Signal) => Promise<void>): Promise<void> {
 
 /** Waits until the end of the log is taken, for a moment: lines that nobody takes would hold the process up for ever. */
 async function leaveLog(): Promise<void> {
+  if (process.stderr.writableLength === 0) return;
   const taken = new Promise((resolve) => process.stderr.write('', resolve));
   const late = sleep(LAST_LINES, 'late', { ref: false });
   if ((await Promise.race([taken, late])) === 'late') process.exit();
